@@ -16,7 +16,6 @@ version, and so does its publish unit (an order's header and lines).
 from airflow.sdk import dag
 
 from adventureworks.orchestration import (
-    check,
     detect,
     form,
     load,
@@ -29,8 +28,8 @@ from adventureworks.orchestration import (
 
 @dag(schedule=source_changes(), params=form(), doc_md=__doc__, **settings_for("ingest_source"))
 def ingest_source() -> None:
-    """Detect, load (mapped), check, publish, notify."""
-    load.expand(group=detect()) >> check() >> publish_tables() >> notify_of_batch()
+    """Detect, load (mapped), check and publish, notify."""
+    load.expand(group=detect()) >> publish_tables() >> notify_of_batch()
 
 
 ingest_source()

@@ -1,7 +1,7 @@
 """The steps of an ingestion and of an analysis, in order, in this process and without Airflow.
 
-Environments, backfills, the bench and the tests run them here. Airflow runs the same steps as one task each, so that a
-person sees where a run failed: `orchestration.ingestion` and `orchestration.analyses`.
+Environments, backfills, the bench and the tests run them here. Airflow runs the same steps as tasks, so that a person
+sees where a run failed: `orchestration.ingestion` and `orchestration.analyses`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from adventureworks.catalog import ANALYSES
 from adventureworks.due import Months, NothingToDo, Plan
-from adventureworks.gate import detect, judge, load, publish
+from adventureworks.gate import detect, load, publish
 from adventureworks.gate.publish import Conclusion
 from adventureworks.marts import build as building
 from adventureworks.marts import gate as gating
@@ -54,7 +54,6 @@ def ingest(
     for group in groups:
         before_load(group)
         load.load(settings, run_id, group)
-    judge.judge(settings, run_id)
     published = {version.asset: version for version in publish.publish(settings, run_id)}
     loaded = sorted(asset for group in groups for asset in group)
     return Ingested(loaded, published, publish.conclude(settings, run_id))

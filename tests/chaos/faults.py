@@ -28,8 +28,7 @@ class Kind(StrEnum):
 STATEMENTS = {
     "detect": 35,
     "load": 110,
-    "check": 200,
-    "publish_tables": 100,
+    "publish_tables": 300,
     "notify": 70,
     "build": 70,
     "gate": 45,

@@ -69,8 +69,8 @@ EVERY_KIND = Plan(
             "a bad row",
             (
                 Fault(Kind.OVERLAP, "load", 20, 3),
-                Fault(Kind.TASK_KILLED, "publish_tables", 60, 0),
-                Fault(Kind.DISK_FULL, "check", 10, 1),
+                Fault(Kind.TASK_KILLED, "publish_tables", 260, 0),
+                Fault(Kind.DISK_FULL, "publish_tables", 10, 1),
                 Fault(Kind.OUTAGE, "notify", 5, 1),
                 Fault(Kind.EVENT_LOST, "publish_tables", 1, 0),
                 Fault(Kind.GHOST, "publish", 30, 0),
@@ -81,7 +81,7 @@ EVERY_KIND = Plan(
             (("next_day", 4), ("late", 5)),
             "",
             (
-                Fault(Kind.CRASH, "publish_tables", 40, 0),
+                Fault(Kind.CRASH, "publish_tables", 240, 0),
                 Fault(Kind.DISCONNECTED, "build", 20, 0),
                 Fault(Kind.CLOCK, "notify", 1, 20),
                 Fault(Kind.DEPLOY, "gate", 10, 0),

@@ -161,7 +161,7 @@ class Scheduler:
             for index, group in enumerate(detected.value):
                 loaded = self._task(Task(INGESTION, "load", run_id, tuple(group), index))
                 is_good = is_good and loaded.state == "success"
-            for name in ("check", "publish_tables", "notify"):
+            for name in ("publish_tables", "notify"):
                 is_good = is_good and self._task(Task(INGESTION, name, run_id)).state == "success"
         self._end(INGESTION, run_id, is_good)
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adventureworks.gate import profile, profiling
-from adventureworks.gate.profile import Cell, Emptied, Finding, Group, Groups, Order, Paired, Profile, Values
+from adventureworks.gate.profile import Cell, Distance, Emptied, Finding, Group, Groups, Order, Paired, Profile, Values
 
 NEWEST = date(2014, 5, 31)
 
@@ -276,26 +276,30 @@ def test_a_few_amounts_may_become_zero_but_not_many() -> None:
         assert finding.outcome == expected
 
 
-def ordered(larger: int, smaller: int, ratio: float) -> Groups:
-    return groups(Group("", None, larger + smaller, {}, {TAX: Order(larger, smaller, ratio)}))
-
-
 @pytest.mark.parametrize(
     ("before", "now", "expected"),
     [
-        (ordered(9_000, 0, 1.16), ordered(0, 50, -1.16), [("columns_are_not_swapped", "fail")]),
-        (ordered(9_000, 0, 1.16), ordered(0, 40, -1.16), [("columns_are_not_swapped", "warn")]),
-        (ordered(9_000, 0, 1.16), ordered(0, 19, -1.16), []),
-        (ordered(9_000, 0, 0.05), ordered(0, 60, -0.05), [("columns_are_not_swapped", "warn")]),  # a price rise
-        (ordered(9_000, 0, 0.0), ordered(0, 60, 0.0), []),  # dates that differ in their time of day
-        (ordered(9_000, 0, 1.16), ordered(0, 40, -0.1), []),  # a different ratio is not a swap
-        (ordered(5_000, 4_000, 0.1), ordered(0, 40, -0.1), []),  # neither was always larger
-        (ordered(40, 0, 1.16), ordered(0, 40, -1.16), []),  # too few published rows
-        (ordered(9_000, 0, 1.16), ordered(40, 0, 1.16), []),
+        ((9_000, 0, 1.16), (0, 50, -1.16), [("columns_are_not_swapped", "fail")]),
+        ((9_000, 0, 1.16), (0, 40, -1.16), [("columns_are_not_swapped", "warn")]),
+        ((9_000, 0, 1.16), (0, 19, -1.16), []),
+        ((9_000, 0, 0.05), (0, 60, -0.05), [("columns_are_not_swapped", "warn")]),  # a price rise
+        ((9_000, 0, 0.0), (0, 60, 0.0), []),  # dates that differ in their time of day
+        ((9_000, 0, 1.16), (0, 40, -0.1), []),  # a different ratio is not a swap
+        ((5_000, 4_000, 0.1), (0, 40, -0.1), []),  # neither was always larger
+        ((40, 0, 1.16), (0, 40, -1.16), []),  # too few published rows
+        ((9_000, 0, 1.16), (40, 0, 1.16), []),
     ],
 )
-def test_columns_that_are_swapped_in_new_rows(before: Groups, now: Groups, expected: list[tuple[str, str]]) -> None:
-    assert rules_and_outcomes(profile.mirrored(before, now)) == expected
+def test_columns_that_are_swapped_in_new_rows(
+    before: tuple[int, int, float], now: tuple[int, int, float], expected: list[tuple[str, str]]
+) -> None:
+    """`before` and `now`: rows in which the first column is larger, smaller, and the mean logarithm of the ratio."""
+    published, changed = (
+        groups(Group("", None, larger + smaller, {}, {TAX: Order(larger, smaller)}))
+        for larger, smaller, _ in (before, now)
+    )
+    found = profile.mirrored(published, changed, lambda *_: (Distance(before[2]), Distance(now[2])))
+    assert rules_and_outcomes(found) == expected
 
 
 def rates(factor: float = 1.0) -> Groups:

@@ -19,6 +19,7 @@ import yaml
 from sqlglot import exp
 
 from adventureworks.catalog import MARTS, SOURCE_TABLES, Mart
+from adventureworks.columns import columns_of
 from adventureworks.errors import PlatformError
 from adventureworks.postgres_sql import quoted
 from adventureworks.warehouse.by_month import restrict
@@ -68,6 +69,8 @@ class DeclaredCheck:
     """The SELECT of the rows that break the rule; empty if there is none."""
     by_month: bool = False
     """Whether the rule can be checked for each month separately, with only the months that echo in it."""
+    by: str = ""
+    """A column for each of whose values the rule can be checked separately, with only the rows that have it."""
 
     @cached_property
     def tables(self) -> frozenset[str]:
@@ -164,12 +167,14 @@ def with_values(text: str, values: Mapping[str, str]) -> str:
 
 def references(folder: Path, asset: str) -> tuple[Reference, ...]:
     """Return the foreign keys of a table."""
-    found = []
-    for check in declared_checks(folder, asset):
-        if match := _REFERENCE.fullmatch(check.line):
-            parent = match[2].strip('"')
-            found.append(Reference(asset, check.columns, parent, _columns(match[3]), check.rule))
-    return tuple(found)
+    return tuple(reference_of(check) for check in declared_checks(folder, asset) if check.kind == "reference")
+
+
+def reference_of(check: DeclaredCheck) -> Reference:
+    """Return the foreign key that a check of this kind declares."""
+    match = _REFERENCE.fullmatch(check.line)
+    assert match is not None  # noqa: S101 - it has its kind from this pattern
+    return Reference(check.table, check.columns, match[2].strip('"'), _columns(match[3]), check.rule)
 
 
 def declared_rules(folder: Path) -> str:
@@ -193,7 +198,12 @@ def _declared(asset: str, item: dict[str, Any]) -> DeclaredCheck:
     meaning, by_month = attributes.get("meaning", ""), _is_by_month(settings)
     if by_month and not (query and asset in MARTS and MARTS[asset].incremental):
         raise ValueError(f"{settings['name']} cannot hold by month")
-    return DeclaredCheck(asset, settings["name"], kind, line, dimension, meaning, columns, query, by_month)
+    by = attributes.get("by", "")
+    if by and not (
+        query and asset in SOURCE_TABLES and by in {column.name for column in columns_of(SOURCE_TABLES[asset])}
+    ):
+        raise ValueError(f"{settings['name']} cannot hold by {by}")
+    return DeclaredCheck(asset, settings["name"], kind, line, dimension, meaning, columns, query, by_month, by)
 
 
 def _is_by_month(settings: dict[str, Any]) -> bool:

@@ -19,9 +19,9 @@ from pathlib import Path
 from adventureworks.catalog import SOURCE_TABLES, unit_of
 from adventureworks.columns import keys_as_text
 from adventureworks.errors import CandidateLost, PlatformError, TableBlocked
-from adventureworks.gate import approval, losses, results
+from adventureworks.gate import approval, losses, proofs, results
 from adventureworks.gate.check_files import DeclaredCheck, declared_checks
-from adventureworks.gate.checks import CheckOutcome, Reference, readable_references, run_checks
+from adventureworks.gate.checks import CheckOutcome, Reference, passed, readable_references, run_checks
 from adventureworks.gate.containment import contained, retry_without_faulty
 from adventureworks.gate.contract import EXAMPLES
 from adventureworks.gate.corrections import take_back
@@ -59,7 +59,7 @@ def judge(settings: Settings, run_id: str) -> None:
             lost = _lost_tables(session, run_id)
             if lost:
                 raise CandidateLost(f"The staged rows of {', '.join(sorted(lost))} differ from those that were loaded.")
-            judging.conclude(session.records)
+            judging.conclude(session)
 
     with open_warehouse(settings).connect("check") as session:
         layout.prepare(session)
@@ -123,8 +123,10 @@ class _Judge:
         self.folder = settings.checks_folder / "source"
         self.limits = Limits(settings.set_aside_limit, settings.set_aside_floor)
         self.faults: list[TableBlocked] = []
+        self.outcomes: dict[tuple[str, str], CheckOutcome] = {}
+        """The last outcome of each rule that was evaluated, by table and rule."""
         results.delete(session.records, run_id)
-        # A retry of the check task judges everything again.
+        # A retry of the task that was ended while it judged judges everything again.
         withdraw_verdict(session.records, run_id)
         # A table that was rolled back after this run detected its change shows what readers see.
         session.records.execute(
@@ -145,11 +147,12 @@ class _Judge:
         }
         self.declared = [check for asset in sorted(SOURCE_TABLES) for check in _declared(self.folder, asset)]
         self.tables = {asset: StagedTable(entry) for asset, entry in SOURCE_TABLES.items()}
+        self.versions = publication.newest_versions(session.records, sorted(SOURCE_TABLES))
         self.batch = Batch(
             tables=frozenset(asset for asset, status, _ in rows if status == "staged"),
             blocked=frozenset(asset for asset, status, _ in rows if status == "blocked"),
             parents={asset: {one.parent for one in found} for asset, found in self.references.items()},
-            published=frozenset(publication.newest_versions(session.records, sorted(SOURCE_TABLES))),
+            published=frozenset(self.versions),
             approved=approval.rules_of(session.records, run_id),
         )
         for staged in self._sorted(SOURCE_TABLES.keys() - set(faulty)):
@@ -165,14 +168,19 @@ class _Judge:
                 self.batch = replace(self.batch, blocked=self.batch.blocked | {reason.table})
                 self._show(session.data, self.tables[reason.table])
 
-    def conclude(self, records: Connection) -> None:
-        """Record which tables are blocked, and that the others may be published."""
+    def conclude(self, session: Session) -> None:
+        """Record which tables are blocked, that the others may be published, and which rules no row breaks."""
         for fault in self.faults:
-            mark_blocked(records, self.run_id, fault, judged=True)
-        records.execute(
+            mark_blocked(session.records, self.run_id, fault, judged=True)
+        session.records.execute(
             "update ops.change set judged = true where run_id = %s and status = 'staged' and asset = any(%s)",
             (self.run_id, sorted(self.batch.passing)),
         )
+        evaluated = {check: one for check in self.declared if (one := self.outcomes.get((check.table, check.rule)))}
+        kept = [
+            check for check, one in evaluated.items() if one.outcome == "pass" and not check.tables & self.batch.blocked
+        ]
+        proofs.record(session, self.run_id, self.versions, evaluated, kept)
 
     def find_lost_rows(self, data: Data) -> list[CheckOutcome]:
         """Return the losses of tables whose owner has not accepted them."""
@@ -226,6 +234,7 @@ class _Judge:
     def check(self, changed: frozenset[str]) -> Findings:
         """Run the rules that read any of the changed tables and a table that is passing, and return the findings.
 
+        Of rules that the published rows keep, only those run that a changed row may break.
         Rules of a blocked table, or of a table outside the batch, run on its published rows; `find_bad_rows` covers
         its references.
         """
@@ -237,22 +246,26 @@ class _Judge:
             for check in self.declared
             if check.table in whole and (absent := check.tables & self.not_offered)
         ]
-        only: dict[str, set[str]] = {one.table: set() for one in skipped}
-        for check in evaluable:
-            if check.table in whole:
-                is_wanted = check.table in only
-            else:
-                is_read = bool(check.tables & changed and check.tables & passing)
-                is_wanted = is_read and (check.table in passing or check.kind == "rows")
-            if is_wanted:
-                only.setdefault(check.table, set()).add(check.rule)
+        wanted = [
+            check
+            for check in evaluable
+            if check.table in whole
+            or (check.tables & changed and check.tables & passing and (check.table in passing or check.kind == "rows"))
+        ]
         variables: dict[str, str] = {}
         warehouse = open_warehouse(self.settings)
         with warehouse.connect("check") as session:
+            proven = proofs.still_kept(session, wanted, self._sorted(passing))
+            only: dict[str, set[str]] = {check.table: set() for check in self.declared if check.table in whole}
+            for check in wanted:
+                only.setdefault(check.table, set()).update(() if check in proven else [check.rule])
             for staged in self._sorted((whole | only.keys()) & passing):
                 with _checking(staged.asset):
                     variables |= self._variables_of(session, staged)
-        outcomes = run_checks(warehouse, self.folder, sorted(whole | only.keys()), variables, only=only)
+        # A table whose check file cannot be read declares no rules; evaluating the file reports that.
+        assets = sorted(asset for asset in whole | only.keys() if only.get(asset) != set())
+        outcomes = run_checks(warehouse, self.folder, assets, variables, only=only) + [passed(one) for one in proven]
+        self.outcomes |= {(one.table, one.rule): one for one in outcomes}
         broken = {(one.table, one.rule) for one in failed_elsewhere(self.batch, outcomes)}
         return Findings(
             checks=[*outcomes, *skipped],

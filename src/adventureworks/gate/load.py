@@ -116,7 +116,7 @@ def load(settings: Settings, run_id: str, assets: Sequence[str]) -> dict[str, in
 
 
 def note_blocked(warehouse: Warehouse, run_id: str, blocked: TableBlocked) -> None:
-    """Mark a table of this run as blocked, regardless of the later verdict of the check task."""
+    """Mark a table of this run as blocked, regardless of the later verdict on the batch."""
     with warehouse.connect("load") as session:
         # The other tables were judged as if this one were published.
         withdraw_verdict(session.records, run_id)
@@ -134,7 +134,7 @@ def _times_lost(warehouse: Warehouse, run_id: str, asset: str) -> int:
 
 
 def mark_blocked(records: Connection, run_id: str, blocked: TableBlocked, *, judged: bool = False) -> None:
-    """Record why a table of this run must not be published; `judged`: the check task decided it."""
+    """Record why a table of this run must not be published; `judged`: by the verdict on the batch."""
     records.execute(
         "update ops.change set status = 'blocked', blocked_rule = %(rule)s, blocked_cause = %(cause)s,"
         # A fault outside the data may be fixed without a change of the data, so the table must not count as read.

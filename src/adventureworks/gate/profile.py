@@ -125,14 +125,19 @@ class Values:
 
 @dataclass(frozen=True)
 class Order:
-    """How two columns of one type compare within a group.
-
-    `larger` and `smaller` are the rows in which the first column is larger or smaller; `log_ratio` is the mean natural
-    logarithm of the ratio of two numbers, `days` the mean difference of two dates.
-    """
+    """How two columns of one type compare within a group: the rows in which the first one is larger or smaller."""
 
     larger: int
     smaller: int
+
+
+@dataclass(frozen=True)
+class Distance:
+    """How far apart two columns of one type are.
+
+    `log_ratio` is the mean natural logarithm of the ratio of two numbers, `days` the mean difference of two dates.
+    """
+
     log_ratio: float = 0.0
     days: float = 0.0
 
@@ -327,8 +332,13 @@ def exchanged(paired: Paired, published_rows: int) -> Iterator[Finding]:
             yield Finding("columns_are_not_swapped", outcome, message, rows)
 
 
-def mirrored(published: Groups, changed: Groups) -> Iterator[Finding]:
-    """Yield pairs of columns of which one was always larger, and is now smaller by about as much."""
+def mirrored(
+    published: Groups, changed: Groups, distances: Callable[[str, str], tuple[Distance, Distance]]
+) -> Iterator[Finding]:
+    """Yield pairs of columns of which one was always larger, and is now smaller by about as much.
+
+    `distances`: how far apart two columns are, in the published and in the changed rows.
+    """
     old, new = published.get(("", None)), changed.get(("", None))
     if old is None or new is None:
         return
@@ -342,11 +352,12 @@ def mirrored(published: Groups, changed: Groups) -> Iterator[Finding]:
         exceptions = before.smaller if larger_was_first else before.larger
         if exceptions > RARE * compared or against < max(NOTICED, 0.9 * of):
             continue
-        distance, was = now.log_ratio + now.days, before.log_ratio + before.days
+        far_before, far_now = distances(one, other)
+        distance, was = far_now.log_ratio + far_now.days, far_before.log_ratio + far_before.days
         if not was or abs(distance + was) > 0.5 * abs(was):
             continue
         larger, smaller = (one, other) if larger_was_first else (other, one)
-        ratio = exp(abs(before.log_ratio))
+        ratio = exp(abs(far_before.log_ratio))
         usual = f", about {ratio:.2g} times as large" if ratio > 1 else ""
         message = (
             f"{larger} is below {smaller} in {_percent(against, of)} of {of:,} changed rows, as if the two were"
@@ -354,7 +365,7 @@ def mirrored(published: Groups, changed: Groups) -> Iterator[Finding]:
             " published ones"
         )
         # The order of dates may change legitimately, as when everything is late, and so may that of similar amounts.
-        certain = abs(before.log_ratio) >= APART and of >= CERTAIN and against >= 0.95 * of
+        certain = abs(far_before.log_ratio) >= APART and of >= CERTAIN and against >= 0.95 * of
         yield Finding("columns_are_not_swapped", _outcome(certain), message, against)
 
 

@@ -8,7 +8,7 @@ shares, never rows.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import date, timedelta
 from itertools import combinations, islice
@@ -26,6 +26,7 @@ from adventureworks.gate.containment import contained
 from adventureworks.gate.profile import (
     Cell,
     Days,
+    Distance,
     Emptied,
     Finding,
     Group,
@@ -231,7 +232,7 @@ class _Change:
         yield from emptied.values()
         if paired:
             yield from self._update_findings(published, changed, paired, emptied.keys())
-        yield from profile.mirrored(published, changed)
+        yield from profile.mirrored(published, changed, self._distances)
         if self.changed_count >= profile.NOTICED and self.columns.dates():
             yield from profile.times_of_day(self._times(self.published), self._times(self.changed))
         integers = frozenset(c.name for c in self.columns if c.dtype.is_integer())
@@ -358,12 +359,14 @@ class _Change:
         numbers, pairs = self.columns.numbers(), self.columns.ordered_pairs()
         # Each part: the aggregate over rows, and the one over its results.
         parts = [("count(*)", "sum")]
-        parts += [(f"sum(case when {_filled(column)} then 1 else 0 end)", "sum") for column in columns]
+        parts += [(f"count(case when {_filled(column)} then 1 end)", "sum") for column in columns]
         for column in numbers:
-            positive = f"case when {quoted(column.name)} > 0 then cast({quoted(column.name)} as double precision) end"
-            parts += [(f"min({positive})", "min"), (f"max({positive})", "max")]
+            positive = f"case when {quoted(column.name)} > 0 then {quoted(column.name)} end"
+            # Cast afterwards, because PostgreSQL converts a decimal by way of text.
+            parts += [(f"cast({most}({positive}) as double precision)", most) for most in ("min", "max")]
         for one, other in pairs:
-            parts += [(part, "sum") for part in _comparison(one, other)]
+            a, b = quoted(one.name), quoted(other.name)
+            parts += [(_counted(f"{a} > {b}"), "sum"), (_counted(f"{a} < {b}"), "sum")]
         by = [quoted(name) for name in segments]
         inner = ", ".join([*by, *(f"{part} as part_{place}" for place, (part, _) in enumerate(parts))])
         summaries = f"select {inner} from {relation} as t{' group by ' if by else ''}{', '.join(by)}"
@@ -383,17 +386,26 @@ class _Change:
                 values[column.name] = Values(filled[column.name], _float(least), _float(most))
             compared = ranges[2 * len(numbers) :]
             orders = {
-                (one.name, other.name): Order(
-                    int(larger or 0),
-                    int(smaller or 0),
-                    **{"log_ratio" if one.dtype.is_numeric() else "days": float(distance or 0) / int(count or 1)},
-                )
-                for (one, other), larger, smaller, distance, count in zip(
-                    pairs, compared[::4], compared[1::4], compared[2::4], compared[3::4], strict=True
-                )
+                (one.name, other.name): Order(int(larger or 0), int(smaller or 0))
+                for (one, other), larger, smaller in zip(pairs, compared[::2], compared[1::2], strict=True)
             }
             groups[segment, value] = Group(segment, value, int(rows or 0), values, orders)
         return groups
+
+    def _distances(self, one: str, other: str) -> tuple[Distance, Distance]:
+        """Return how far apart two numbers or dates are, in the published and in the changed rows."""
+        a, b = quoted(one), quoted(other)
+        is_number = next(column for column in self.columns if column.name == one).dtype.is_numeric()
+        ratio = f"ln(cast({a} as double precision) / cast({b} as double precision))"
+        days = f"cast(cast({a} as date) - cast({b} as date) as double precision)"
+        distance = f"case when {a} > 0 and {b} > 0 then {ratio} end" if is_number else days
+
+        def of(relation: str) -> Distance:
+            row = self.data.execute(f"select avg({distance}) from {relation} as t").fetchone()
+            mean = _float(row[0] if row else None) or 0.0
+            return Distance(log_ratio=mean) if is_number else Distance(days=mean)
+
+        return of(self.published), of(self.changed)
 
     def _emptied_findings(self, published: Groups, changed: Groups, paired: Paired | None) -> dict[str, Finding]:
         """Return a finding for each column that is newly empty, the certain one if there is one."""
@@ -731,17 +743,6 @@ def _factors(name: str) -> dict[str, str]:
         conditions[f"{power} times"] = f"{old} <> 0 and {new} = {old} * {power}"
         conditions[f"a {power}th of"] = f"{new} <> 0 and abs({old} - {new} * {power}) <= {power} * 0.00005"
     return conditions
-
-
-def _comparison(one: Column, other: Column) -> Iterable[str]:
-    a, b = quoted(one.name), quoted(other.name)
-    yield f"sum(case when {a} > {b} then 1 else 0 end)"
-    yield f"sum(case when {a} < {b} then 1 else 0 end)"
-    ratio = f"ln(cast({a} as double precision) / cast({b} as double precision))"
-    days = f"cast(cast({a} as date) - cast({b} as date) as double precision)"
-    distance = f"case when {a} > 0 and {b} > 0 then {ratio} end" if one.dtype.is_numeric() else days
-    yield f"sum({distance})"
-    yield f"count({distance})"
 
 
 def _grouping(segments: Sequence[str]) -> list[str]:

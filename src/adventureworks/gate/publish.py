@@ -14,7 +14,7 @@ from typing import Any
 from adventureworks import incidents
 from adventureworks.catalog import INGESTION, SOURCE_TABLES, SourceTable
 from adventureworks.errors import CandidateLost, TableBlocked
-from adventureworks.gate import approval, forget, results
+from adventureworks.gate import approval, forget, proofs, results
 from adventureworks.gate.checks import readable_references
 from adventureworks.gate.containment import contained, retry_without_faulty
 from adventureworks.gate.judge import judge
@@ -38,9 +38,9 @@ ORDERS = "Sales_SalesOrderHeader"
 def publish(settings: Settings, run_id: str) -> list[Publication]:
     """Publish every staged table of a run that is not blocked, and return the versions to announce to consumers.
 
-    They include older versions that were never announced. A repeated call publishes nothing twice. Tables whose staged
-    rows differ from those that were judged are loaded and judged again. Raises ServiceUnavailable if staged rows are
-    lost repeatedly.
+    The tables are judged first if there is no verdict on them. The versions include older ones that were never
+    announced. A repeated call publishes nothing twice. Tables whose staged rows differ from those that were judged are
+    loaded and judged again. Raises ServiceUnavailable if staged rows are lost repeatedly.
     """
 
     def skip(fault: TableBlocked) -> None:
@@ -53,7 +53,20 @@ def publish(settings: Settings, run_id: str) -> list[Publication]:
 
     with open_warehouse(settings).connect("publish") as session:
         layout.prepare(session)
+        is_judged = _is_judged(session.records, run_id)
+    if not is_judged:
+        judge(settings, run_id)
     return candidate.with_restaging(step, partial(judge, settings, run_id))
+
+
+def _is_judged(records: Connection, run_id: str) -> bool:
+    """Return whether there is a verdict on the tables of a run, or an earlier attempt has published them."""
+    row = records.execute(
+        "select bool_or(status in ('published', 'unchanged')) or bool_and(judged) filter (where status in"
+        " ('staged', 'blocked')) from ops.change where run_id = %s",
+        (run_id,),
+    ).fetchone()
+    return row is None or row[0] is None or row[0]
 
 
 def _publish(settings: Settings, run_id: str) -> list[Publication]:
@@ -92,6 +105,7 @@ def _publish(settings: Settings, run_id: str) -> list[Publication]:
         if lost:
             raise CandidateLost(f"The staged rows of {', '.join(lost)} differ from those that were judged.")
         forget.follow(session)
+        proofs.publish(session.records, run_id)
         session.records.execute(
             "update ops.change set publishing = false where publishing and asset in ("
             "select asset from ops.change where run_id = %s and status in ('published', 'unchanged'))",

@@ -5,14 +5,13 @@ DAG file again and again.
 """
 
 from adventureworks.orchestration.analyses import analysis
-from adventureworks.orchestration.ingestion import check, detect, form, load, notify_of_batch, publish_tables
+from adventureworks.orchestration.ingestion import detect, form, load, notify_of_batch, publish_tables
 from adventureworks.orchestration.schedules import asset, changes, settings_for, source_changes
 
 __all__ = [
     "analysis",
     "asset",
     "changes",
-    "check",
     "detect",
     "form",
     "load",

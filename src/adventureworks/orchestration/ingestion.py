@@ -89,20 +89,14 @@ def load(group: list[str]) -> None:
         print(f"{name}: {rows:,} rows read")
 
 
-@plain_task
-def check() -> None:
-    """Run the reference checks and check files on the candidates and decide which tables may be published."""
-    from adventureworks.gate.judge import judge
-
-    judge(settings(), current_run_id())
-
-
 @plain_task(outlets=[SOURCE_ALIAS, SETTLED_ALIAS])
 def publish_tables(outlet_events: Any = None) -> None:
-    """Publish the batch in one transaction, then send one event per changed table."""
+    """Check the candidates, publish those that pass in one transaction, then send one event per changed table."""
     from adventureworks.gate.publish import publish
+    from adventureworks.orchestration.connections import with_source
 
-    for version in publish(settings(), current_run_id()):
+    # Staged rows that were lost are loaded again.
+    for version in publish(with_source(settings()), current_run_id()):
         print(f"{version.asset}: version {version.version}, {version.changed_rows:,} rows changed, {version.verdict}")
         outlet_events[SOURCE_ALIAS].add(asset(version.asset), extra=version.as_extra())
     announce_if_settled(outlet_events)

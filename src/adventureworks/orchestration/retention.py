@@ -77,6 +77,7 @@ RECORDS: Mapping[str, Bound] = {
     "monthly_report": Bound("one row for each month with orders"),
     "notice": Bound("the notices of `keep_days`", notices.clear),
     "outbox": Bound("the pending messages, and those of `keep_days`", store.delete_finished),
+    "proof": Bound("one row for each rule of a source table"),
     "publication": Bound(
         "the versions of `keep_days`, the newest ones, and those that some mart has yet to consume", _clear_publications
     ),
