@@ -6,6 +6,7 @@ Importing them again in each task took longer than most tasks run.
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import cache
 from importlib import import_module
 from typing import Any
 
@@ -70,6 +71,7 @@ ENDING_SECONDS = 0.02
 """Interval at which the supervisor of a task that has closed its sockets checks whether the task has ended."""
 
 
+@cache
 def warm_up() -> None:
     """Import what tasks need, build the Pandera schemas of all contracts, and read the contracts' and check files.
 
