@@ -256,7 +256,7 @@ def test_forked_services_are_restarted_with_their_parent_and_without_it(tmp_path
         assert parent is not None
         assert parent.net_connections() == []
         names = [Path(f"/proc/{parent.pid}/task/{thread.id}/comm").read_text() for thread in parent.threads()]
-        assert names.count(names[0]) == 1, "the libraries' own threads, which survive a fork, have names"
+        assert names.count(names[0]) == 1, "threads of libraries have names of their own"
 
         first.kill()
         wait_for(lambda: starts() == 2)
