@@ -216,7 +216,7 @@ class Supervisor:
     def _schedule_restart(self, service: Service) -> None:
         ended, service.process = service.process, None
         pause = service.note_death()
-        status = ended.returncode if ended is not None else 0
+        status = (ended.returncode if ended is not None else None) or 0
         self._say(f"The {service.name} ended ({_ending(status)}) and will be restarted{_in(pause)}. Log: {service.log}")
         if ended is not None and ended.pid is not None:
             self.end_leftovers(ended.pid)
