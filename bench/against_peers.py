@@ -152,16 +152,16 @@ def first_run(home: Path) -> float:
 def measure_idle(home: Path, platform: int) -> tuple[float, float]:
     """Return the share of a processor and the gigabytes of memory that an idle platform uses.
 
-    Memory shared by processes is counted once.
+    The memory is the sum of the proportional set sizes (PSS) of the processes: each page counts once, divided among the
+    processes that share it. PostgreSQL is a child of the platform, or of none if another command started it first.
     """
-    server = EmbeddedPostgres(home).pid()
+    first = [psutil.Process(pid) for pid in (platform, EmbeddedPostgres(home).pid())]
 
     def total(figure: Callable[[psutil.Process], float]) -> float:
         value = 0.0
-        for first in (platform, server):
-            for process in (psutil.Process(first), *psutil.Process(first).children(recursive=True)):
-                with suppress(psutil.NoSuchProcess):
-                    value += figure(process)
+        for process in {*first, *(child for one in first for child in one.children(recursive=True))}:
+            with suppress(psutil.NoSuchProcess):
+                value += figure(process)
         return value
 
     def seconds(process: psutil.Process) -> float:
@@ -201,7 +201,7 @@ def page_of(
         "one new business day (100 orders) → last mart": cells(days),
         "… → `daily_sales`": [f"{first:.1f} s", *("" for _ in PEERS)],
         "second start → ready": [f"{ready:.1f} s", *("" for _ in PEERS)],
-        "idle: processor, memory": [f"{idle[0]:.0%} of one, {idle[1]:.1f} GB", *("" for _ in PEERS)],
+        "idle: processor, memory (PSS)": [f"{idle[0]:.0%} of one, {idle[1]:.1f} GB", *("" for _ in PEERS)],
     }
     return f"""# Performance
 

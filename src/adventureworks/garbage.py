@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gc
 import os
+from functools import cache
 
 
+@cache
 def collect_rarely() -> None:
     """Run the garbage collector about 70 times less often, in this process and its forks.
 

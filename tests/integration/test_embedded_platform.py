@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from adventureworks.embedded.forking import Forked
 from adventureworks.embedded.home import Home
 from adventureworks.embedded.postgres import EmbeddedPostgres
 from adventureworks.embedded.supervisor import Service, Supervisor, marked_processes
@@ -136,8 +137,9 @@ def test_platform_from_start_to_kill(
     advice = "Choose another with --port N, or leave out --port to use a free one."
     assert taken.stderr == f"Port {port} on 127.0.0.1 is in use. {advice}\n"
 
-    tasks = [process for process in marked_processes(home, "scheduler") if "sleeps" in " ".join(process.cmdline())]
-    [scheduler] = [process for process in marked_processes(home, "scheduler") if process.ppid() == running.pid]
+    [scheduler] = [one for one in marked_processes(home) if "adventureworks scheduler" in " ".join(one.cmdline())]
+    tasks = [one for one in marked_processes(home, scheduler.pid) if one != scheduler]
+    assert tasks
     scheduler.kill()
     wait_for_line(running, r"The scheduler ended \(signal SIGKILL\) and will be restarted")
     postgres = EmbeddedPostgres(home.path)
@@ -204,6 +206,70 @@ def test_supervisor_gives_up_on_a_service_that_dies_repeatedly_and_shows_its_las
         tick_until_it_gives_up()
     assert len(notes) == 5
     assert notes[0].startswith("The thing ended (exit status 3) and will be restarted.")
+
+
+FORKED = """
+import sys, time
+
+def main():
+    print(sys.argv[1], "starts", flush=True)
+    if sys.argv[1] == "brief":
+        time.sleep(0.3)
+        sys.exit(7)
+    time.sleep(600)
+"""
+
+
+def test_forked_services_are_restarted_with_their_parent_and_without_it(tmp_path: Path) -> None:
+    (tmp_path / "forked.py").write_text(FORKED)
+    home = Home(tmp_path / "home")
+    home.prepare()
+    notes: list[str] = []
+    supervisor = Supervisor(home, EmbeddedPostgres(home.path), notes.append)
+    variables = {
+        **os.environ,
+        "PYTHONPATH": str(tmp_path),
+        "AIRFLOW_HOME": str(tmp_path / "airflow"),
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "sqlite://",
+    }
+    forked = {
+        name: Service(name, ["forked", name], variables, home.logs / f"{name}.log", is_forked=True)
+        for name in ("steady", "brief")
+    }
+    steady = forked["steady"]
+
+    def starts() -> int:
+        supervisor.tick()
+        return steady.log.read_text().count("steady starts")
+
+    for service in forked.values():
+        supervisor.start(service)
+    try:
+        wait_for(lambda: starts() == 1 and len(notes) > 0, 60)
+        assert notes == [
+            f"The brief ended (exit status 7) and will be restarted. Log: {home.logs}/brief.log",
+        ]
+        assert isinstance(steady.process, Forked)
+        assert steady.process.pid is not None
+        first = psutil.Process(steady.process.pid)
+        parent = first.parent()
+        assert parent is not None
+        assert parent.net_connections() == []
+        names = [Path(f"/proc/{parent.pid}/task/{thread.id}/comm").read_text() for thread in parent.threads()]
+        assert names.count(names[0]) == 1, "threads of libraries have names of their own"
+
+        first.kill()
+        wait_for(lambda: starts() == 2)
+        assert psutil.Process(steady.process.pid).parent() == parent
+
+        parent.kill()
+        wait_for(lambda: starts() == 3, 60)
+        assert f"The parent of the services ended (signal SIGKILL). Log: {home.logs}/services.log" in notes
+        assert steady.process.pid is not None
+        assert psutil.Process(steady.process.pid).parent() != parent
+    finally:
+        supervisor.stop()
+    assert not marked_processes(home)
 
 
 def test_supervisor_restarts_a_service_whose_heartbeat_stops_and_no_other(

@@ -397,7 +397,7 @@ def test_a_broken_table_is_blocked_and_keeps_its_last_good_version(
     assert words(incident).summary.count(asset) == 1
     assert sorted(ingested.published) == ORDER_TABLES, "the others are published"
     assert pipeline.published(f'select * from raw."{asset}" order by 1, 2') == before
-    state = ingested.conclusion.states[asset]["verdict"]["verdict"]
+    state = ingested.conclusion.verdicts[asset]["verdict"]
     assert state.startswith(f"blocked: {rule}")
     assert pipeline.ingest().loaded == [], "the same failure is not reported again"
 
@@ -414,7 +414,7 @@ def test_a_blocked_table_blocks_its_unit_and_both_recover(pipeline: Pipeline) ->
     ingested = pipeline.ingest()
     assert ingested.published == {}
     assert len(ingested.opened) == 1, "one cause, one incident"
-    assert "waits for" in " ".join(str(state["verdict"]["verdict"]) for state in ingested.conclusion.states.values())
+    assert "waits for" in " ".join(str(verdict["verdict"]) for verdict in ingested.conclusion.verdicts.values())
     assert isinstance(pipeline.analyse(), NothingToDo)
     assert pipeline.published(REVENUE) == good
 

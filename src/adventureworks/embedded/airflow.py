@@ -26,13 +26,15 @@ USER = "admin"
 USUAL_PORT = 8080
 PASSWORDS_FILE = "airflow-passwords.json"
 SERVICES = {
+    # It takes the longest to start.
+    "api-server": ("api-server",),
     "scheduler": ("scheduler", "--skip-serve-logs"),
     "dag-processor": ("dag-processor",),
     "triggerer": ("triggerer", "--skip-serve-logs"),
-    "api-server": ("api-server",),
 }
 WATCH = "watch"
-AIRFLOW = (sys.executable, "-m", "adventureworks.embedded.service")
+AIRFLOW = "adventureworks.embedded.service"
+"""The module that runs Airflow's commands."""
 STOP_SECONDS = {
     # It finishes the message that it is sending.
     WATCH: 5.0,
@@ -144,7 +146,12 @@ def prepare_database(home: Home, endpoints: Endpoints, variables: Mapping[str, s
     log = home.logs / "migration.log"
     with log.open("wb") as out:
         done = subprocess.run(
-            [*AIRFLOW, "db", "migrate"], check=False, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=variables
+            [sys.executable, "-m", AIRFLOW, "db", "migrate"],
+            check=False,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+            env=variables,
         )
     if done.returncode != 0:
         raise PlatformError("Airflow's database could not be prepared.", f"Its log: {log}")
@@ -171,18 +178,18 @@ def mark_jobs_failed(endpoints: Endpoints, kind: str | None = None) -> None:
 
 
 def services(home: Home, variables: Mapping[str, str]) -> list[Service]:
-    """Return the watch and the four services of Airflow."""
-    watch = Service(
-        WATCH,
-        [sys.executable, "-m", "adventureworks.cli", "watch"],
-        variables,
-        home.logs / f"{WATCH}.log",
-        stop_seconds=STOP_SECONDS[WATCH],
-        heartbeat=home.path / WATCH_HEARTBEAT,
-    )
+    """Return the four services of Airflow and the watch."""
     return [
-        watch,
         *_airflow_services(home, variables),
+        Service(
+            WATCH,
+            ["adventureworks.cli", "watch"],
+            variables,
+            home.logs / f"{WATCH}.log",
+            stop_seconds=STOP_SECONDS[WATCH],
+            heartbeat=home.path / WATCH_HEARTBEAT,
+            is_forked=True,
+        ),
     ]
 
 
@@ -190,12 +197,13 @@ def _airflow_services(home: Home, variables: Mapping[str, str]) -> list[Service]
     return [
         Service(
             name,
-            [*AIRFLOW, *arguments],
+            [AIRFLOW, *arguments],
             variables,
             home.logs / f"{name}.log",
             stop_seconds=STOP_SECONDS.get(name, 5.0),
             # Tasks report their state through it.
             ends_last=name == "api-server",
+            is_forked=True,
         )
         for name, arguments in SERVICES.items()
     ]

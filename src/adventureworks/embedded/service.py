@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from functools import cache
 from importlib.abc import MetaPathFinder
 from types import ModuleType
 
@@ -41,10 +42,17 @@ class BeforeExecutionApi(MetaPathFinder):
             offer_newest_execution_api()
 
 
-def main() -> None:
-    """Run the command that the arguments name."""
+@cache
+def prepare() -> None:
+    """Import Airflow, without what slows its start down."""
     collect_rarely()
     sys.meta_path.insert(0, BeforeExecutionApi())
+    import airflow.__main__  # noqa: F401
+
+
+def main() -> None:
+    """Run the command that the arguments name."""
+    prepare()
     from airflow.__main__ import main as airflow
 
     airflow()

@@ -1,7 +1,7 @@
 """Supervision of services: start them, restart those that die or hang, and end them all with what they started.
 
 Every process of a home carries a mark in its environment, which its children inherit. So no process is left behind, and
-no process of another home is touched.
+no process of another home is touched. A service and what it started form a session.
 """
 
 from __future__ import annotations
@@ -9,15 +9,17 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import psutil
 
 from adventureworks.embedded.account import Account
+from adventureworks.embedded.forking import Forked, Parent
 from adventureworks.embedded.home import Home, disk_full, limit_log, open_log
 from adventureworks.embedded.postgres import EmbeddedPostgres
 from adventureworks.errors import PlatformError, ServiceUnavailable
@@ -39,6 +41,7 @@ class Service:
 
     name: str
     command: Sequence[str]
+    """A program with arguments; if `is_forked`, a module instead of the program."""
     environment: Mapping[str, str]
     log: Path
     stop_seconds: float = 5.0
@@ -49,7 +52,9 @@ class Service:
     """May raise ServiceUnavailable to postpone the restart."""
     heartbeat: Path | None = None
     """A file that the service touches again and again while it works."""
-    process: subprocess.Popen[bytes] | None = None
+    is_forked: bool = False
+    """Fork it from the process that has imported Airflow. All such services of a home have the same environment."""
+    process: subprocess.Popen[bytes] | Forked | None = None
     start_at: float = 0.0
     deaths: deque[float] = field(default_factory=deque)
     _touched: float = 0.0
@@ -97,6 +102,8 @@ class Supervisor:
         self._say = say
         self._services: dict[str, Service] = {}
         self._database = Service("PostgreSQL", (), {}, postgres.log)
+        self._forking = Service("parent of the services", (), {}, home.logs / "services.log")
+        self._parent: Parent | None = None
         self._port: int | None = None
         self._logs_checked = time.monotonic()
 
@@ -107,13 +114,15 @@ class Supervisor:
     def start(self, service: Service) -> None:
         """Start a service and keep it alive from now on."""
         self._services[service.name] = service
-        service.process = self.spawn(service)
+        service.process = self._run(service)
         service.note_start()
 
     def tick(self) -> None:
         """Restart what died or hangs. Raises `PlatformError` if a service dies repeatedly."""
         if self._port is not None and not self._postgres.running():
             self._restart_postgres()
+        if self._parent is not None and self._parent.process.poll() is not None:
+            self._note_death_of_parent(self._parent.process.returncode)
         for service in self._services.values():
             if service.process is None:
                 self._restart(service)
@@ -125,7 +134,7 @@ class Supervisor:
                 service.process.wait()
         if time.monotonic() - self._logs_checked > LOG_CHECK_SECONDS:
             self._logs_checked = time.monotonic()
-            for log in (self._postgres.log, *(service.log for service in self._services.values())):
+            for log in (self._postgres.log, self._forking.log, *(service.log for service in self._services.values())):
                 limit_log(log)
 
     def stop(self) -> None:
@@ -142,9 +151,9 @@ class Supervisor:
                 _wait(service, begin)
         self.end_leftovers()
 
-    def end_leftovers(self, name: str | None = None) -> int:
-        """End every process that this home (or one of its services) left running; return how many there were."""
-        leftovers = marked_processes(self._home, name)
+    def end_leftovers(self, session: int | None = None) -> int:
+        """End every process that this home (or one session of it) left running; return how many there were."""
+        leftovers = marked_processes(self._home, session)
         for process in leftovers:
             _signal(process, signal.SIGTERM)
         _, alive = psutil.wait_procs(leftovers, timeout=1.5 if leftovers else 0)
@@ -161,8 +170,11 @@ class Supervisor:
             if service.process is not None:
                 service.process.wait()
 
-    def spawn(self, service: Service) -> subprocess.Popen[bytes]:
-        """Start a program with the home's mark, detached from the terminal. It is not restarted."""
+    def spawn(self, service: Service, inherited: tuple[int, ...] = ()) -> subprocess.Popen[bytes]:
+        """Start a program with the home's mark, detached from the terminal. It is not restarted.
+
+        `inherited`: file descriptors that it inherits.
+        """
         limit_log(service.log)
         command = Account().command(service.command, self._home.path, tied=signal.SIGTERM)
         with open_log(service.log) as log:
@@ -171,9 +183,24 @@ class Supervisor:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env={**service.environment, MARK: f"{self._home.path}|{service.name}"},
+                env={**service.environment, MARK: str(self._home.path)},
                 start_new_session=True,
+                pass_fds=inherited,
             )
+
+    def _run(self, service: Service) -> subprocess.Popen[bytes] | Forked:
+        if not service.is_forked:
+            return self.spawn(service)
+        if self._parent is None or self._parent.lost:
+            self._parent = Parent(
+                lambda arguments, connection: self.spawn(
+                    replace(self._forking, command=[sys.executable, *arguments], environment=service.environment),
+                    (connection,),
+                )
+            )
+        limit_log(service.log)
+        with open_log(service.log) as log:
+            return self._parent.fork(service.command, log)
 
     def _restart(self, service: Service) -> None:
         if time.monotonic() < service.start_at:
@@ -183,16 +210,23 @@ class Supervisor:
         except ServiceUnavailable:
             service.start_at = time.monotonic() + 1
         else:
-            service.process = self.spawn(service)
+            service.process = self._run(service)
             service.note_start()
 
     def _schedule_restart(self, service: Service) -> None:
-        status = service.process.returncode if service.process is not None else 0
-        service.process = None
+        ended, service.process = service.process, None
         pause = service.note_death()
+        status = (ended.returncode if ended is not None else None) or 0
         self._say(f"The {service.name} ended ({_ending(status)}) and will be restarted{_in(pause)}. Log: {service.log}")
-        self.end_leftovers(service.name)
+        if ended is not None and ended.pid is not None:
+            self.end_leftovers(ended.pid)
         service.start_at = time.monotonic() + pause
+
+    def _note_death_of_parent(self, status: int) -> None:
+        """The services end with their parent. The first that is restarted gets a new one."""
+        self._parent = None
+        self._forking.note_death()
+        self._say(f"The {self._forking.name} ended ({_ending(status)}). Log: {self._forking.log}")
 
     def _restart_postgres(self) -> None:
         pause = self._database.note_death()
@@ -201,19 +235,20 @@ class Supervisor:
         self._postgres.start(self._port)
 
 
-def marked_processes(home: Home, name: str | None = None) -> list[psutil.Process]:
-    """Return the processes with the mark of a home (or of one of its services), except this one and its ancestors."""
+def marked_processes(home: Home, session: int | None = None) -> list[psutil.Process]:
+    """Return the processes with the mark of a home (and of one session), except this one and its ancestors."""
     mine = {os.getpid(), *(process.pid for process in psutil.Process().parents())}
     found = []
     for process in psutil.process_iter():
         try:
             if process.pid in mine or process.status() == psutil.STATUS_ZOMBIE:
                 continue
-            path, _, service = process.environ().get(MARK, "").rpartition("|")
+            if process.environ().get(MARK) != str(home.path):
+                continue
+            if session in (None, os.getsid(process.pid)):
+                found.append(process)
         except (psutil.Error, OSError):
             continue
-        if path == str(home.path) and name in (None, service):
-            found.append(process)
     return found
 
 

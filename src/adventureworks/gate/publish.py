@@ -216,11 +216,11 @@ class _TablePublication:
 
 @dataclass(frozen=True)
 class Conclusion:
-    """The incidents that a batch opened and resolved. `states`: by asset, what its page in the UI shows."""
+    """The incidents that a batch opened and resolved. `verdicts`: by asset, what its page in the UI shows."""
 
     opened: tuple[Incident, ...]
     resolved: tuple[Incident, ...]
-    states: Mapping[str, Mapping[str, Any]]
+    verdicts: Mapping[str, Mapping[str, Any]]
 
 
 @reuse_connections()
@@ -243,7 +243,7 @@ def _conclude(settings: Settings, run_id: str, faults: Mapping[str, TableBlocked
         waiting = _waiting_rows(session, settings.checks_folder / "source", rows)
         findings: list[Finding] = []
         resolved: list[Incident] = []
-        states: dict[str, Mapping[str, Any]] = {}
+        verdicts: dict[str, Mapping[str, Any]] = {}
         for of_run, asset, status, rule, cause, _ in rows:
             if asset in faults:
                 findings.append(_unknown_verdict(faults[asset], of_run))
@@ -256,12 +256,12 @@ def _conclude(settings: Settings, run_id: str, faults: Mapping[str, TableBlocked
                 if rule not in CONSEQUENCES:
                     keep = {finding.rule for finding in found} | result.rules_with_open_rows()
                     resolved += incidents.resolve(session.records, asset, keep=keep, run_id=of_run)
-                states[asset] = result.state()
+                verdicts[asset] = result.verdict()
         opened = incidents.report(session.records, findings)
         # Only one ingestion runs at a time, so the publish task of this run announced the newest versions.
         publication.mark_announced(session.records, publication.newest_versions(session.records, list(SOURCE_TABLES)))
         session.records.execute("update ops.change set to_conclude = false where to_conclude")
-    return Conclusion(tuple(opened), tuple(resolved), states)
+    return Conclusion(tuple(opened), tuple(resolved), verdicts)
 
 
 def _to_conclude(records: Connection, run_id: str) -> list[tuple[str, str, str, str | None, str | None, int]]:
@@ -319,7 +319,7 @@ class _TableResult:
         self.rule = rule
         self.cause = cause
 
-    def state(self) -> Mapping[str, Any]:
+    def verdict(self) -> Mapping[str, Any]:
         """Return what the table's page shows."""
         newest = publication.newest(self.records, self.asset)
         verdict: dict[str, Any] = dict(newest.as_extra()) if newest else {"version": None}
@@ -341,8 +341,8 @@ class _TableResult:
         if row and row[0]:
             verdict["rows_of_forgotten_people"] = int(row[0])
         row = self.records.execute("select newest_change from ops.watermark where asset = %s", (self.asset,)).fetchone()
-        watermark = row[0].isoformat(sep=" ") if row and row[0] else None
-        return {"verdict": verdict, "watermark": {"newest_change": watermark}}
+        verdict["newest_change"] = row[0].isoformat(sep=" ") if row and row[0] else None
+        return verdict
 
     def findings(self, waiting: Mapping[str, int], approve: str) -> list[Finding]:
         """Return the findings for the owner: that the table is blocked, or which of its rows were set aside.

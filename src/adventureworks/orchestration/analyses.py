@@ -59,8 +59,8 @@ def analysis(dag_id: str) -> None:
         for version in (*outcome.published, *outcome.confirmed):
             print(f"{version.asset}: version {version.version}, {version.rows:,} rows, {version.verdict}")
             outlet_events[asset(version.asset)].extra = version.as_extra()
-            asset_state_store[asset(version.asset)].set("verdict", version.as_extra())
-            asset_state_store[asset(version.asset)].set("watermark", {"input_versions": dict(version.inputs)})
+            verdict = {**version.as_extra(), "input_versions": dict(version.inputs)}
+            asset_state_store[asset(version.asset)].set("verdict", verdict)
         if not is_tolerant(dag_id):
             announce_if_settled(outlet_events)
         lineage.marts_published()

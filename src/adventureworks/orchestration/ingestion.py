@@ -111,9 +111,8 @@ def notify_of_batch(asset_state_store: Any = None) -> None:
     from adventureworks.orchestration.notify import notify_owners
 
     conclusion = conclude(settings(), current_run_id())
-    for name, state in conclusion.states.items():
-        for key, value in state.items():
-            asset_state_store[asset(name)].set(key, value)
+    for name, verdict in conclusion.verdicts.items():
+        asset_state_store[asset(name)].set("verdict", verdict)
     notify_owners(conclusion.opened, conclusion.resolved)
     for incident in conclusion.opened:
         print(words(incident).summary)

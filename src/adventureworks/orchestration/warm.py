@@ -6,14 +6,18 @@ Importing them again in each task took longer than most tasks run.
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import cache
 from importlib import import_module
 from typing import Any
 
 # These modules are imported but must not be used before the fork, because thread pools do not survive it.
 _HEAVY = (
     "adbc_driver_postgresql.dbapi",
+    "airflow.dag_processing.bundles.local",
     "airflow.sdk.definitions.asset.metadata",
+    "airflow.sdk.execution_time.cache",
     "airflow.sdk.execution_time.timeout",
+    "airflow.version",
     "antlr4.LL1Analyzer",
     "jinja2.ext",
     # It imports hypothesis, which takes longer than most tasks run.
@@ -41,6 +45,7 @@ _HEAVY = (
     "adventureworks.marts.gate",
     "adventureworks.marts.publish",
     "adventureworks.orchestration",
+    "adventureworks.orchestration.connections",
     "adventureworks.orchestration.notify",
     "adventureworks.reports.delivery",
     "adventureworks.reports.document",
@@ -70,19 +75,23 @@ ENDING_SECONDS = 0.02
 """Interval at which the supervisor of a task that has closed its sockets checks whether the task has ended."""
 
 
+@cache
 def warm_up() -> None:
-    """Import what tasks need, build the Pandera schemas of all contracts, and read the contracts' and check files.
+    """Import what tasks need, build the Pandera schemas of all contracts, read their files and the check files.
 
     A task reads a check file again that changed since.
     """
+    from airflow.sdk import DAG
+    from airflow.sdk.api.client import Client
     from airflow.sdk.listener import get_listener_manager
 
-    from adventureworks.catalog import MARTS, SOURCE_TABLES, entry
+    from adventureworks.catalog import ANALYSES, MARTS, SOURCE_TABLES, entry
     from adventureworks.catalog.summaries import summary_of
     from adventureworks.columns import digest_of_columns
     from adventureworks.errors import PlatformError
     from adventureworks.gate.check_files import declared_checks
     from adventureworks.marts import models
+    from adventureworks.orchestration import analysis, changes, settings_for
     from adventureworks.settings import settings
 
     for module in _HEAVY:
@@ -105,8 +114,14 @@ def warm_up() -> None:
                     _ = check.tables
     for table in SOURCE_TABLES.values():
         digest_of_columns(table)
+    # A task evaluates the file of its DAG. Python remembers what it then finds out about classes.
+    dag_id = next(iter(ANALYSES))
+    with DAG(schedule=changes(dag_id), **settings_for(dag_id)):
+        analysis(dag_id)
     # It loads the plugins.
     get_listener_manager()
+    # It reads the certificates of authorities, which the supervisors of all tasks then share.
+    Client(base_url="http://127.0.0.1", token="").close()
     _relieve_supervisors()
 
 
