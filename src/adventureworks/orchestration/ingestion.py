@@ -57,11 +57,12 @@ def options_of(conf: Mapping[str, Any] | None) -> Options:
     return Options(everything=bool(conf.get("everything")), accept=conf.get("accept") or ())
 
 
-@plain_task(kind=task.short_circuit)
+@plain_task
 def detect() -> list[list[str]]:
     """Record which tables changed and return them in groups, one per load task.
 
-    If nothing changed, the list is empty and Airflow skips all other steps.
+    If nothing changed, there is one empty group: the other steps find nothing to do and end. Airflow would show skipped
+    steps like a problem, four for each quarter of an hour in which nothing changes.
     """
     from adventureworks.gate import detect as detection
     from adventureworks.orchestration.connections import with_source
@@ -69,11 +70,8 @@ def detect() -> list[list[str]]:
 
     send_pending()
     options = options_of(get_current_context()["dag_run"].conf)
+    # Tables that cannot be read are in no group, but need the steps after the load.
     groups = detection.detect(with_source(settings()), current_run_id(), **options)
-    if not groups and not detection.has_work(settings(), current_run_id()):
-        print("No table changed.")
-        return []
-    # A batch may contain only tables that cannot be read, with nothing to load: they too need the steps after the load.
     return groups or [[]]
 
 
@@ -83,8 +81,10 @@ def load(group: list[str]) -> None:
     from adventureworks.gate.load import load as load_group
     from adventureworks.orchestration.connections import with_source
 
-    label = ", ".join(group) if len(group) < 4 else f"{group[0]}, {group[1]} and {len(group) - 2} more"
+    label = ", ".join(group) or "no table" if len(group) < 4 else f"{group[0]}, {group[1]} and {len(group) - 2} more"
     get_current_context()["tables"] = label  # type: ignore[typeddict-unknown-key]
+    if not group:
+        return
     for name, rows in load_group(with_source(settings()), current_run_id(), group).items():
         print(f"{name}: {rows:,} rows read")
 
@@ -94,7 +94,8 @@ def check() -> None:
     """Run the reference checks and check files on the candidates and decide which tables may be published."""
     from adventureworks.gate.judge import judge
 
-    judge(settings(), current_run_id())
+    if _has_work():
+        judge(settings(), current_run_id())
 
 
 @plain_task(outlets=[SOURCE_ALIAS, SETTLED_ALIAS])
@@ -102,6 +103,8 @@ def publish_tables(outlet_events: Any = None) -> None:
     """Publish the batch in one transaction, then send one event per changed table."""
     from adventureworks.gate.publish import publish
 
+    if not _has_work():
+        return
     for version in publish(settings(), current_run_id()):
         print(f"{version.asset}: version {version.version}, {version.changed_rows:,} rows changed, {version.verdict}")
         outlet_events[SOURCE_ALIAS].add(asset(version.asset), extra=version.as_extra())
@@ -116,6 +119,8 @@ def notify_of_batch(asset_state_store: Any = None) -> None:
     from adventureworks.messaging.wording import words
     from adventureworks.orchestration.notify import notify_owners
 
+    if not _has_work():
+        return
     conclusion = conclude(settings(), current_run_id())
     for name, state in conclusion.states.items():
         for key, value in state.items():
@@ -123,3 +128,13 @@ def notify_of_batch(asset_state_store: Any = None) -> None:
     notify_owners(conclusion.opened, conclusion.resolved)
     for incident in conclusion.opened:
         print(words(incident).summary)
+
+
+def _has_work() -> bool:
+    """Return whether this run has anything to do; say so in the task's log if not."""
+    from adventureworks.gate.detect import has_work
+
+    found = has_work(settings(), current_run_id())
+    if not found:
+        print("No table changed: nothing to do.")
+    return found
