@@ -61,8 +61,9 @@ def options_of(conf: Mapping[str, Any] | None) -> Options:
 def detect() -> list[list[str]]:
     """Record which tables changed and return them in groups, one per load task.
 
-    If nothing changed, there is one empty group: the other steps find nothing to do and end. Airflow would show skipped
-    steps like a problem, four for each quarter of an hour in which nothing changes.
+    If nothing changed, there is one empty group, and the other steps find nothing to do. Airflow shows skipped steps
+    like a problem, and there would be four in each quarter of an hour in which nothing changes. Tables that cannot be
+    read are in no group, but need the steps after the load.
     """
     from adventureworks.gate import detect as detection
     from adventureworks.orchestration.connections import with_source
@@ -70,9 +71,8 @@ def detect() -> list[list[str]]:
 
     send_pending()
     options = options_of(get_current_context()["dag_run"].conf)
-    # Tables that cannot be read are in no group, but need the steps after the load.
-    groups = detection.detect(with_source(settings()), current_run_id(), **options)
-    return groups or [[]]
+    # Without a group, Airflow would skip the other steps.
+    return detection.detect(with_source(settings()), current_run_id(), **options) or [[]]
 
 
 @task(map_index_template="{{ tables }}")
