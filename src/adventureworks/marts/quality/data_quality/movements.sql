@@ -1,6 +1,7 @@
 -- Grain: one direction in which the lines of sales orders and the movements of stock that they caused are compared.
 -- The two tables are written and can be lost independently. A changed line causes a second movement, so that only the
--- existence of the other side is compared, by order and product. Lines from before the first movement are not checked.
+-- existence of the other side is compared, by order and product. Lines from before the first movement and movements from
+-- before the first order are not checked: either table may have been emptied of old rows.
 with movements as (
     select ReferenceOrderID as order_id, ProductID as product_id, TransactionDate as happened
     from raw.Production_TransactionHistory
@@ -11,7 +12,7 @@ with movements as (
     where TransactionType = 'S'
 ),
 moved as (
-    select m.order_id, m.product_id, count(*) as movements
+    select m.order_id, m.product_id, count(*) as movements, min(m.happened) as happened
     from movements as m
     group by m.order_id, m.product_id
 ),
@@ -35,7 +36,8 @@ compared as (
         s.last_line,
         s.happened,
         m.order_id,
-        m.movements
+        m.movements,
+        m.happened as moved
     from sold as s
     full outer join moved as m
         on s.order_id = m.order_id
@@ -65,3 +67,4 @@ select
     cast(min(case when c.lines is null then c.order_id end) as varchar) as first_key,
     cast(max(case when c.lines is null then c.order_id end) as varchar) as last_key
 from compared as c
+where c.moved >= (select min(h.OrderDate) from raw.Sales_SalesOrderHeader as h)
