@@ -215,7 +215,17 @@ class DataQuality(MartTable):
     shared name alone is not a duplicate, and name_is_the_customers_alone only records groups of namesakes); months with
     an unusual number of rows (monthly_volume_is_usual: more than 6 robust standard deviations, on the logarithmic
     scale, from the two months before and after and the same month of other years; the first and last months are left
-    out).
+    out); rows that are missing although others imply them.
+
+    Missing rows: numbers_are_consecutive counts the numbers between the first and the last that no row has (a source
+    that skips numbers breaks it, too); line_has_its_movement counts lines of orders without a movement of stock of that
+    order and product; movement_has_its_line counts movements of a sale without such a line. Neither looks back beyond
+    the first row of the other table. As many rows as were set aside are not counted, because they are in quarantine.
+    months_have_their_orders counts the whole booking months in which a channel has less than 70 % of the orders
+    expected, and falls short by more than 2.5 times the square root of their number. Expected is the lower one of two
+    medians: of the two comparable months before, and of the two after. Comparable are the neighbours online, and every
+    third month for resellers, whose waves repeat each quarter. The newest rows leave no such trace: if the source loses
+    them, only their age shows it.
 
     A check that does not count rows (volume, freshness) counts as one. Rules of severity info are only recorded and
     affect no score. The overall score is the share of business rules that pass: nothing breaks them. Business rules are
@@ -287,5 +297,5 @@ class DataQuality(MartTable):
         """The key."""
 
         name = "data_quality"
-        metadata = {"version": "1.1"}
+        metadata = {"version": "1.2"}
         unique = ["run_id", "table_name", "rule"]

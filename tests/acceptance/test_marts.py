@@ -292,7 +292,7 @@ CHANGED = {
         "select round(100 * min(overall_score), 2) from marts.data_quality where run_number = (select max(run_number)"
         " from marts.data_quality)",
         Decimal("99.94"),
-        Decimal("88.64"),
+        Decimal("90.20"),
     ),
 }
 """By figure that a changed definition moved: its query, its value before the change, and its value now."""

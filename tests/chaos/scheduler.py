@@ -157,7 +157,7 @@ class Scheduler:
         self._begin(INGESTION, run_id)
         detected = self._task(Task(INGESTION, "detect", run_id))
         is_good = detected.state == "success"
-        if is_good and detected.value:
+        if is_good:
             for index, group in enumerate(detected.value):
                 loaded = self._task(Task(INGESTION, "load", run_id, tuple(group), index))
                 is_good = is_good and loaded.state == "success"

@@ -6,8 +6,8 @@ from datetime import date
 import polars as pl
 import pytest
 
-from adventureworks.marts.quality.data_quality import _with_scores
-from adventureworks.marts.quality.data_quality.anomalies import anomalous_months
+from adventureworks.marts.quality.data_quality import _with_scores, losses
+from adventureworks.marts.quality.data_quality.anomalies import anomalous_months, depleted_months
 from adventureworks.marts.quality.data_quality.duplicates import probable_duplicates
 
 
@@ -143,3 +143,52 @@ def test_a_rule_is_systematic_if_everything_that_was_checked_breaks_it() -> None
         ("T", "nothing to check", "validity", "warning", 0, 0),
     )
     assert found["systematic"].to_list() == [True, False, False, False]
+
+
+WAVES = [38, 75, 60, 40, 90, 63, 40, 79, 64, 37, 85, 68]
+"""Orders of resellers by month, which repeat each quarter."""
+
+
+@pytest.mark.parametrize("place", range(len(WAVES)))
+def test_half_of_a_wave_is_missed_at_the_ends_too_and_only_there(place: int) -> None:
+    events = dict(zip(months(len(WAVES)), WAVES, strict=True))
+    assert depleted_months(events, 3) == []
+    events[months(len(WAVES))[place]] //= 2
+    assert depleted_months(events, 3) == [months(len(WAVES))[place]]
+
+
+def test_a_lasting_change_of_sales_is_no_loss() -> None:
+    for sizes in ([100] * 6 + [400] * 6, [400] * 6 + [100] * 6):
+        found = depleted_months(dict(zip(months(12), sizes, strict=True)), 1)
+        assert found == [], sizes
+
+
+def test_small_numbers_may_vary() -> None:
+    assert depleted_months(dict(zip(months(5), [9, 8, 4, 9, 8], strict=True)), 1) == []
+
+
+def test_a_month_without_orders_has_lost_them() -> None:
+    events = dict.fromkeys(months(6), 40)
+    del events[months(6)[3]]
+    assert depleted_months(events, 1) == [months(6)[3]]
+
+
+def test_rows_that_were_set_aside_are_not_lost() -> None:
+    frames = {
+        "set_aside": pl.DataFrame({"table_name": ["Sales_SalesOrderDetail"], "failed": [3]}),
+        "numbers": missing("Sales_SalesOrderDetail", "numbers_are_consecutive", 5),
+        "movements": missing("Sales_SalesOrderHeader", "movement_has_its_line", 3),
+        "orders": pl.DataFrame(schema={"channel": pl.String, "month": pl.Date, "orders": pl.Int64}),
+    }
+    assert [(rule["rule"], rule["failed"], rule["sample_keys"]) for rule in losses(frames.__getitem__)] == [
+        ("numbers_are_consecutive", 2, "ID=7"),
+        ("movement_has_its_line", 0, ""),
+        ("months_have_their_orders", 0, ""),
+    ]
+
+
+def missing(table: str, rule: str, failed: int) -> pl.DataFrame:
+    """Return the result of a SELECT about missing rows."""
+    names = ["table_name", "rule", "dimension", "severity", "checked", "failed", "key_name", "first_key", "last_key"]
+    row = (table, rule, "completeness", "warning", 100, failed, "ID", "7", "7")
+    return pl.DataFrame([row], schema=names, orient="row")

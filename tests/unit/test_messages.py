@@ -3,6 +3,7 @@
 import inspect
 import json
 import re
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -10,6 +11,7 @@ from html import unescape
 from typing import Any, get_args
 
 import pytest
+from playwright.sync_api import sync_playwright
 
 from adventureworks import texts
 from adventureworks.errors import COMMAND_VARIABLE, Step
@@ -46,6 +48,11 @@ BLOCKED = Incident(
 )
 RECOVERED = replace(BLOCKED, status="resolved", resolved_at=datetime(2026, 11, 23, 1, 0, tzinfo=UTC))
 HOSTILE = "</td><script>alert(1)</script> <!channel> & <https://evil.example|click> `tick`"
+
+
+def joined(html: str) -> str:
+    """Return HTML without the places where a long name may break."""
+    return html.replace("<wbr>", "")
 
 
 def assert_valid_blocks(blocks: Sequence[dict[str, Any]]) -> None:
@@ -127,11 +134,27 @@ def test_message_contains_all_details_for_the_owner(code: str) -> None:
 def test_business_users_get_a_link_and_rules_in_words_instead_of_commands(batch: list[Incident], code: str) -> None:
     rendered = incident_messages.incident_message(batch, "opened", UI, code, for_operators=False)
     assert_valid_blocks(rendered.blocks)
-    for text in (unescape(rendered.html), rendered.text, json.dumps(rendered.blocks, ensure_ascii=False)):
+    for text in (unescape(joined(rendered.html)), rendered.text, json.dumps(rendered.blocks, ensure_ascii=False)):
         shown = {"en": "columns are there", "fr": "«\xa0columns_are_there\xa0»"}[code]
         assert text.count("columns") == text.count(shown) > 0
         assert f"{UI}dashboard/incidents" in text
         assert not re.search(r"\b(adventureworks|airflow) [a-z]", text)
+
+
+@pytest.mark.parametrize("code", ["en", "fr"])
+def test_a_mail_about_several_incidents_fits_its_page_and_a_phone(code: str) -> None:
+    program = shutil.which("chromium") or shutil.which("google-chrome")
+    if program is None:
+        pytest.skip("no Chromium on this machine (make programs installs it)")
+    batch = [BLOCKED, replace(BLOCKED, asset="HumanResources_EmployeeDepartmentHistory", rule="keeps_most_of_its_rows")]
+    rendered = incident_messages.incident_message(batch, "opened", UI, code)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-gpu"])
+        for width in (700, 360):
+            page = browser.new_page(viewport={"width": width, "height": 600})
+            page.set_content(rendered.html)
+            assert page.evaluate("document.documentElement.scrollWidth") == width
+        browser.close()
 
 
 def test_everybody_gets_the_commands_if_there_is_no_page_to_link_to() -> None:
@@ -168,7 +191,11 @@ def test_message_names_what_depends_on_a_failed_asset_and_who_receives_it(
     code: str, marts: tuple[str, str], readers: tuple[str, str]
 ) -> None:
     rendered = incident_messages.incident_message([BLOCKED], "opened", UI, code, routes=ROUTES)
-    for text in (" ".join(rendered.text.split()), json.dumps(rendered.blocks, ensure_ascii=False), rendered.html):
+    for text in (
+        " ".join(rendered.text.split()),
+        json.dumps(rendered.blocks, ensure_ascii=False),
+        joined(rendered.html),
+    ):
         for heading, names in (marts, readers):
             assert heading in text
             assert names in text

@@ -17,6 +17,7 @@ from adventureworks.texts.plain import cut, map_texts, plain
 
 if TYPE_CHECKING:
     from jinja2 import Environment
+    from markupsafe import Markup
 
 PRODUCT = "AdventureWorks"
 MAX_ROWS = 200
@@ -97,6 +98,7 @@ def render(bulletin: Bulletin, language: Language, ui_url: str = "") -> Rendered
         "chart": CHART,
         "number": language.number,
         "as_text": as_text,
+        "breakable": _breakable,
     }
     environment = _environment()
     page = environment.get_template("bulletin.html").render(values)
@@ -114,6 +116,13 @@ def render(bulletin: Bulletin, language: Language, ui_url: str = "") -> Rendered
 def page_address(ui_url: str, page: str) -> str:
     """Return the address of a page of the UI, or an empty string if the UI's address is unknown."""
     return f"{ui_url.rstrip('/')}/{page}" if ui_url and page else ""
+
+
+def _breakable(value: str) -> Markup:
+    """Return a text as HTML whose long names may break after an underscore, so that a table fits the mail's width."""
+    from markupsafe import Markup, escape
+
+    return Markup("_<wbr>").join(map(escape, value.split("_")))
 
 
 @lru_cache(maxsize=1)

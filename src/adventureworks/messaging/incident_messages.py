@@ -161,7 +161,7 @@ def _one(
     }
     title = _labelled(f"{incident.asset} {outcome(incident, language)}", kind, language)
     worded = words(incident, language, zone)
-    recap = text("The incident: {summary}", summary=worded.summary)
+    recap = text("It had been reported as: {summary}", summary=worded.summary)
     acknowledge = (
         text(
             "To acknowledge it and stop reminders: {command}",

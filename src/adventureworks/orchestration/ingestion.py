@@ -57,11 +57,13 @@ def options_of(conf: Mapping[str, Any] | None) -> Options:
     return Options(everything=bool(conf.get("everything")), accept=conf.get("accept") or ())
 
 
-@plain_task(kind=task.short_circuit)
+@plain_task
 def detect() -> list[list[str]]:
     """Record which tables changed and return them in groups, one per load task.
 
-    If nothing changed, the list is empty and Airflow skips all other steps.
+    If nothing changed, there is one empty group, and the other steps find nothing to do. Airflow shows skipped steps
+    like a problem, and there would be four in each quarter of an hour in which nothing changes. Tables that cannot be
+    read are in no group, but need the steps after the load.
     """
     from adventureworks.gate import detect as detection
     from adventureworks.orchestration.connections import with_source
@@ -69,12 +71,8 @@ def detect() -> list[list[str]]:
 
     send_pending()
     options = options_of(get_current_context()["dag_run"].conf)
-    groups = detection.detect(with_source(settings()), current_run_id(), **options)
-    if not groups and not detection.has_work(settings(), current_run_id()):
-        print("No table changed.")
-        return []
-    # A batch may contain only tables that cannot be read, with nothing to load: they too need the steps after the load.
-    return groups or [[]]
+    # Without a group, Airflow would skip the other steps.
+    return detection.detect(with_source(settings()), current_run_id(), **options) or [[]]
 
 
 @task(map_index_template="{{ tables }}")
@@ -83,8 +81,10 @@ def load(group: list[str]) -> None:
     from adventureworks.gate.load import load as load_group
     from adventureworks.orchestration.connections import with_source
 
-    label = ", ".join(group) if len(group) < 4 else f"{group[0]}, {group[1]} and {len(group) - 2} more"
+    label = ", ".join(group) or "no table" if len(group) < 4 else f"{group[0]}, {group[1]} and {len(group) - 2} more"
     get_current_context()["tables"] = label  # type: ignore[typeddict-unknown-key]
+    if not group:
+        return
     for name, rows in load_group(with_source(settings()), current_run_id(), group).items():
         print(f"{name}: {rows:,} rows read")
 
@@ -95,6 +95,8 @@ def publish_tables(outlet_events: Any = None) -> None:
     from adventureworks.gate.publish import publish
     from adventureworks.orchestration.connections import with_source
 
+    if not _has_work():
+        return
     # Staged rows that were lost are loaded again.
     for version in publish(with_source(settings()), current_run_id()):
         print(f"{version.asset}: version {version.version}, {version.changed_rows:,} rows changed, {version.verdict}")
@@ -110,9 +112,21 @@ def notify_of_batch(asset_state_store: Any = None) -> None:
     from adventureworks.messaging.wording import words
     from adventureworks.orchestration.notify import notify_owners
 
+    if not _has_work():
+        return
     conclusion = conclude(settings(), current_run_id())
     for name, verdict in conclusion.verdicts.items():
         asset_state_store[asset(name)].set("verdict", verdict)
     notify_owners(conclusion.opened, conclusion.resolved)
     for incident in conclusion.opened:
         print(words(incident).summary)
+
+
+def _has_work() -> bool:
+    """Return whether this run has anything to do; say so in the task's log if not."""
+    from adventureworks.gate.detect import has_work
+
+    found = has_work(settings(), current_run_id())
+    if not found:
+        print("No table changed: nothing to do.")
+    return found

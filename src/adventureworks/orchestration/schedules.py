@@ -42,14 +42,14 @@ INGESTION_CALENDARS = {timedelta(minutes=15): "*/15 * * * *", timedelta(hours=1)
 """The calendar of the ingestion by its interval."""
 
 
-def plain_task(function: Callable[..., Any] | None = None, *, kind: Callable[..., Any] = task, **options: Any) -> Any:
-    """Return a decorator like `kind`, for a task without arguments.
+def plain_task(function: Callable[..., Any] | None = None, **options: Any) -> Any:
+    """Return a decorator like `task`, for a task without arguments.
 
     Airflow renders the arguments of a task as templates and stores them through its API. These tasks have none.
     """
     if function is None:
-        return lambda decorated: plain_task(decorated, kind=kind, **options)
-    declare = kind(**options)(function)
+        return lambda decorated: plain_task(decorated, **options)
+    declare = task(**options)(function)
 
     @wraps(function)
     def call() -> Any:

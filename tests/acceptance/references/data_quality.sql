@@ -1,5 +1,5 @@
--- Validates: the known defects of the data, unusual months and duplicates, each with the correct counts, and which of them affect every row; the overall score from these and the declared business rules
--- Among: rule in ('sold_before_the_end_of_sale', 'volume_offer_has_its_quantity', 'discount_is_that_of_the_offer', 'card_was_valid_when_used', 'has_an_inventory_row', 'name_is_the_customers_alone', 'work_order_has_a_routing', 'finished_product_has_a_cost', 'list_price_covers_the_cost', 'finished_product_has_a_subcategory', 'is_a_person_or_a_store', 'monthly_volume_is_usual', 'person_is_there_once')
+-- Validates: the known defects of the data, missing rows, unusual months and duplicates, each with the correct counts, and which of them affect every row; the overall score from these and the declared business rules
+-- Among: rule in ('sold_before_the_end_of_sale', 'volume_offer_has_its_quantity', 'discount_is_that_of_the_offer', 'card_was_valid_when_used', 'has_an_inventory_row', 'name_is_the_customers_alone', 'work_order_has_a_routing', 'finished_product_has_a_cost', 'list_price_covers_the_cost', 'finished_product_has_a_subcategory', 'is_a_person_or_a_store', 'monthly_volume_is_usual', 'months_have_their_orders', 'numbers_are_consecutive', 'line_has_its_movement', 'movement_has_its_line', 'person_is_there_once')
 -- Fault of orders_are_all_checked: update candidate set checked = checked - 1 where rule = 'discount_is_that_of_the_offer'
 -- Fault of every_run_has_one_overall_score: update candidate set overall_score = 0 where rule = 'discount_is_that_of_the_offer'
 -- Fault of scores_follow_from_the_rules: update candidate set table_score = table_score / 2
@@ -39,6 +39,29 @@ unusual as (
     select table_name from compared
     where abs(y - list_median(others))
         > 6 * greatest(0.1, 1.4826 * list_median(list_transform(others, lambda x: abs(x - list_median(others)))))
+),
+number as (
+    select 'Sales_SalesOrderHeader' as table_name, SalesOrderID as n from Sales_SalesOrderHeader
+    union all select 'Sales_SalesOrderDetail', SalesOrderDetailID from Sales_SalesOrderDetail
+    union all select 'Purchasing_PurchaseOrderHeader', PurchaseOrderID from Purchasing_PurchaseOrderHeader
+    union all select 'Production_WorkOrder', WorkOrderID from Production_WorkOrder
+),
+moved as (
+    select ReferenceOrderID as SalesOrderID, ProductID from Production_TransactionHistory where TransactionType = 'S'
+    union all select ReferenceOrderID, ProductID from Production_TransactionHistoryArchive where TransactionType = 'S'
+),
+booked as (
+    select channel, booking_month as month, count(distinct sales_order_id) as n
+    from sold where (channel, booking_month) not in (select (channel, month) from partial_channel_month) group by all
+),
+aside as (
+    select a.channel, a.month, a.n, least(
+        median(b.n) filter (b.month < a.month), median(b.n) filter (b.month > a.month)
+    ) as expected
+    from booked as a
+    join booked as b on b.channel = a.channel
+        and abs(date_diff('month', a.month, b.month)) in (if(a.channel = 'online', 1, 3), if(a.channel = 'online', 2, 6))
+    group by all
 ),
 contact as (
     select BusinessEntityID as person, lower(EmailAddress) as contact from Person_EmailAddress
@@ -86,6 +109,21 @@ counted as (
     select table_name, 'monthly_volume_is_usual', true, count(*) - 2,
         (select count(*) from unusual as u where u.table_name = v.table_name)
     from volume as v group by table_name
+    union all
+    select table_name, 'numbers_are_consecutive', true, max(n) - min(n) + 1, max(n) - min(n) + 1 - count(*)
+    from number group by table_name
+    union all
+    select 'Sales_SalesOrderDetail', 'line_has_its_movement', true, count(*),
+        count_if((SalesOrderID, ProductID) not in (select (SalesOrderID, ProductID) from moved))
+    from Sales_SalesOrderDetail
+    union all
+    select 'Sales_SalesOrderHeader', 'movement_has_its_line', true, count(*),
+        count_if((SalesOrderID, ProductID) not in (select (SalesOrderID, ProductID) from Sales_SalesOrderDetail))
+    from moved
+    union all
+    select 'Sales_SalesOrderHeader', 'months_have_their_orders', true, (select count(*) from booked),
+        count_if(n < 0.7 * expected and n < expected - 2.5 * sqrt(expected))
+    from aside
     union all
     select 'Person_Person', 'person_is_there_once', true, count(distinct person),
         (

@@ -1,4 +1,4 @@
-"""Data quality: every rule that was checked, known defects, missing values, duplicates and unusual volumes."""
+"""Data quality: every rule that was checked, known defects, missing values and rows, duplicates, unusual volumes."""
 
 from __future__ import annotations
 
@@ -10,14 +10,23 @@ import polars as pl
 
 from adventureworks.catalog import SOURCE_TABLES
 from adventureworks.marts.models import Read
-from adventureworks.marts.quality.data_quality.anomalies import anomalous_months
+from adventureworks.marts.quality.data_quality.anomalies import anomalous_months, depleted_months
 from adventureworks.marts.quality.data_quality.duplicates import probable_duplicates
 from adventureworks.months import key_of
 
 DEFECTS = ("sales_defects", "product_defects", "person_defects")
+LOSSES = ("numbers", "movements")
+"""SELECTs of rules about rows that are missing although other rows imply them."""
+COUNTERPARTS = {
+    "line_has_its_movement": ("Production_TransactionHistory", "Production_TransactionHistoryArchive"),
+    "movement_has_its_line": ("Sales_SalesOrderDetail",),
+}
+"""By rule of these SELECTs: the tables whose rows it misses, if not those of its own table."""
 MAX_KEYS = 3
 CONTRACT = "rows_keep_the_contract"
-VOLUME, DUPLICATES = "monthly_volume_is_usual", "person_is_there_once"
+VOLUME, ORDERS, DUPLICATES = "monthly_volume_is_usual", "months_have_their_orders", "person_is_there_once"
+CYCLES = {"online": 1, "reseller": 3}
+"""Months after which the orders of a channel are comparable: the waves of resellers repeat each quarter."""
 CONTENT = ("completeness", "validity", "consistency")
 """The dimensions of business rules: rules about what the data says, beyond types, keys and empty values."""
 TECHNICAL = (
@@ -43,6 +52,7 @@ def compute(read: Read, as_of: date) -> pl.DataFrame:
         *_contracts(read("contracts"), read("set_aside")),
         *_readings(read("readings")),
         *_volumes(read("volumes")),
+        *losses(read),
         _duplicates(read("persons")),
     ]
     for name in DEFECTS:
@@ -55,6 +65,13 @@ def compute(read: Read, as_of: date) -> pl.DataFrame:
         .with_columns(change=pl.col("pass_rate") - pl.col("previous_pass_rate").cast(pl.Float64), as_of=pl.lit(as_of))
         .join(read("run"), how="cross")
     )
+
+
+def losses(read: Read) -> list[dict[str, Any]]:
+    """Return the rules that find rows which the source did not deliver."""
+    set_aside = read("set_aside")
+    missing = [_loss(row, set_aside) for name in LOSSES for row in read(name).iter_rows(named=True)]
+    return [*missing, _orders(read("orders"))]
 
 
 def _with_scores(rules: pl.DataFrame) -> pl.DataFrame:
@@ -141,6 +158,16 @@ def _volumes(volumes: pl.DataFrame) -> list[dict[str, Any]]:
     return rows
 
 
+def _orders(orders: pl.DataFrame) -> dict[str, Any]:
+    """Return the rule that finds booking months of which a channel lost orders."""
+    found: list[tuple[date, str]] = []
+    for (channel,), months in orders.group_by("channel"):
+        counted = dict(months.select("month", "orders").iter_rows())
+        found += [(month, str(channel)) for month in depleted_months(counted, CYCLES[str(channel)])]
+    keys = [f"channel={channel}, month={key_of(month)}" for month, channel in sorted(found)]
+    return _rule("Sales_SalesOrderHeader", ORDERS, "completeness", "warning", orders.height, len(found), keys)
+
+
 def _duplicates(persons: pl.DataFrame) -> dict[str, Any]:
     pairs = probable_duplicates(persons)
     keys = [f"BusinessEntityID={one} and {other}" for one, other in pairs]
@@ -155,6 +182,13 @@ def _defect(row: dict[str, Any]) -> dict[str, Any]:
     # A sum over no rows is NULL.
     checked, failed = row["checked"] or 0, row["failed"] or 0
     return _rule(row["table_name"], row["rule"], row["dimension"], row["severity"], checked, failed, keys)
+
+
+def _loss(row: dict[str, Any], set_aside: pl.DataFrame) -> dict[str, Any]:
+    """Return a rule about missing rows. As many as were set aside are not lost: they are in quarantine."""
+    counterparts = COUNTERPARTS.get(row["rule"], (row["table_name"],))
+    known = set_aside.filter(pl.col("table_name").is_in(counterparts))["failed"].sum()
+    return _defect(row | {"failed": max((row["failed"] or 0) - known, 0)})
 
 
 def _rule(
