@@ -62,7 +62,7 @@ def detect() -> list[list[str]]:
     """Record which tables changed and return them in groups, one per load task.
 
     If nothing changed, there is one empty group, and the other steps find nothing to do. Airflow shows skipped steps
-    like a problem, and there would be four in each quarter of an hour in which nothing changes. Tables that cannot be
+    like a problem, and there would be three in each quarter of an hour in which nothing changes. Tables that cannot be
     read are in no group, but need the steps after the load.
     """
     from adventureworks.gate import detect as detection
