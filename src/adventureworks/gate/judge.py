@@ -25,6 +25,7 @@ from adventureworks.gate.checks import CheckOutcome, Reference, readable_referen
 from adventureworks.gate.containment import contained, retry_without_faulty
 from adventureworks.gate.contract import EXAMPLES
 from adventureworks.gate.corrections import take_back
+from adventureworks.gate.detect import detect_later_changes
 from adventureworks.gate.load import load, mark_blocked, note_blocked, withdraw_verdict
 from adventureworks.gate.profiling import judge_changes
 from adventureworks.gate.verdict import Batch, Findings, Limits, SetAside, decide, failed_elsewhere, too_many
@@ -36,6 +37,9 @@ from adventureworks.warehouse.session import Data, Session
 from adventureworks.warehouse.sql import names, table
 from adventureworks.warehouse.staging import StagedTable, count
 
+MOST_LATER_READINGS = 2
+"""How often tables that do not agree are read again for a verdict: some sources change all the time."""
+
 EARLIEST = datetime(1, 1, 1)  # noqa: DTZ001 - the source's dates have no time zone
 
 
@@ -43,9 +47,13 @@ EARLIEST = datetime(1, 1, 1)  # noqa: DTZ001 - the source's dates have no time z
 def judge(settings: Settings, run_id: str) -> None:
     """Write the verdict on every staged table of a run to `ops.change` and `ops.check_result`.
 
-    It is written when it is complete, in the transaction that finds the staged rows unchanged. Tables whose staged rows
-    were lost in the meantime are loaded again, and the batch is judged again. Raises ServiceUnavailable if that happens
-    repeatedly.
+    Tables that do not agree with each other, such as a row and the row that it refers to, may have been read before and
+    after a change at the source. If one of them changed since the run detected its changes, they are read again, from
+    one snapshot, and the batch is judged again.
+
+    The verdict is written when it is complete, in the transaction that finds the staged rows unchanged. Tables whose
+    staged rows were lost in the meantime are loaded again, and the batch is judged again. Raises ServiceUnavailable if
+    that happens repeatedly, or if the source does not answer.
     """
 
     def reload_lost_tables() -> None:
@@ -53,12 +61,22 @@ def judge(settings: Settings, run_id: str) -> None:
             lost = _lost_tables(session, run_id)
         load(settings, run_id, sorted(lost))
 
+    later = 0
+
     def step() -> None:
+        nonlocal later
         judging = _judge(settings, run_id)
+        if later < MOST_LATER_READINGS:
+            with open_warehouse(settings).connect("check") as session:
+                disagreeing = judging.disagreeing(session.data)
+            changed = detect_later_changes(settings, run_id, disagreeing) if disagreeing else []
+            if changed:
+                later += 1
+                raise CandidateLost(f"{', '.join(changed)} changed at the source after the detection.")
         with open_warehouse(settings).connect("check") as session:
             lost = _lost_tables(session, run_id)
             if lost:
-                raise CandidateLost(f"The staged rows of {', '.join(sorted(lost))} differ from those that were loaded.")
+                raise CandidateLost(f"The staged rows of {', '.join(sorted(lost))} are not those that were loaded.")
             judging.conclude(session.records)
 
     with open_warehouse(settings).connect("check") as session:
@@ -67,14 +85,15 @@ def judge(settings: Settings, run_id: str) -> None:
 
 
 def _lost_tables(session: Session, run_id: str) -> set[str]:
-    """Return the tables to load again, because their staged rows differ from those that were loaded."""
+    """Return the tables to load, because they joined the batch or their staged rows are not those that were loaded."""
     rows = session.records.execute(
-        "select asset from ops.change where run_id = %s and status = 'staged'", (run_id,)
+        "select asset, status from ops.change where run_id = %s and status in ('detected', 'staged')", (run_id,)
     ).fetchall()
-    loaded = {asset for (asset,) in rows}
-    lost = candidate.lost(session, run_id, [SOURCE_TABLES[asset] for asset in sorted(loaded)])
+    to_load = {asset for asset, status in rows if status == "detected"}
+    loaded = {asset for asset, _ in rows} - to_load
+    to_load.update(candidate.lost(session, run_id, [SOURCE_TABLES[asset] for asset in sorted(loaded)]))
     # Tables of one unit are read from one snapshot.
-    return {mate for asset in lost for mate in unit_of(asset) & loaded}
+    return to_load | {mate for asset in to_load for mate in unit_of(asset) & loaded}
 
 
 def _judge(settings: Settings, run_id: str) -> _Judge:
@@ -123,6 +142,8 @@ class _Judge:
         self.folder = settings.checks_folder / "source"
         self.limits = Limits(settings.set_aside_limit, settings.set_aside_floor)
         self.faults: list[TableBlocked] = []
+        self._disagreeing: set[str] = set()
+        """The tables between which a rule is broken, except where rows were set aside for it."""
         results.delete(session.records, run_id)
         # A retry of the check task judges everything again.
         withdraw_verdict(session.records, run_id)
@@ -174,6 +195,18 @@ class _Judge:
             (self.run_id, sorted(self.batch.passing)),
         )
 
+    def disagreeing(self, data: Data) -> set[str]:
+        """Return the tables between which a rule is broken."""
+        # An earlier attempt may have set rows aside.
+        broken = quarantine.staged_rules(data)
+        referring = {
+            frozenset({asset, reference.parent})
+            for asset in self.batch.tables
+            for reference in self.references[asset]
+            if (asset, reference.rule) in broken
+        }
+        return self._disagreeing.union(*referring)
+
     def find_lost_rows(self, data: Data) -> list[CheckOutcome]:
         """Return the losses of tables whose owner has not accepted them."""
         found = []
@@ -220,6 +253,7 @@ class _Judge:
                     with _checking(staged.asset):
                         found = _orphaned(data, staged, reference)
                     if found:
+                        self._disagreeing |= {staged.asset, reference.parent}
                         orphans[reference.parent] = found
         return Findings(set_aside=aside, orphans=list(orphans.values()))
 
@@ -253,10 +287,14 @@ class _Judge:
                 with _checking(staged.asset):
                     variables |= self._variables_of(session, staged)
         outcomes = run_checks(warehouse, self.folder, sorted(whole | only.keys()), variables, only=only)
+        reads = {(check.table, check.rule): check.tables for check in evaluable}
+        for one in outcomes:
+            if one.outcome == "fail" and len(tables := reads.get((one.table, one.rule), frozenset())) > 1:
+                self._disagreeing |= tables
         broken = {(one.table, one.rule) for one in failed_elsewhere(self.batch, outcomes)}
         return Findings(
             checks=[*outcomes, *skipped],
-            reads={(check.table, check.rule): check.tables for check in evaluable},
+            reads=reads,
             published=self._broken_already(broken),
             shapes=judge_changes(self.settings, self.run_id, self._sorted(whole), self.accepted),
         )

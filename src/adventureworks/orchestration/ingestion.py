@@ -91,18 +91,23 @@ def load(group: list[str]) -> None:
 
 @plain_task
 def check() -> None:
-    """Run the reference checks and check files on the candidates and decide which tables may be published."""
-    from adventureworks.gate.judge import judge
+    """Run the reference checks and check files on the candidates and decide which tables may be published.
 
-    judge(settings(), current_run_id())
+    Reads tables again that were lost, or that changed at the source while others were read.
+    """
+    from adventureworks.gate.judge import judge
+    from adventureworks.orchestration.connections import with_source
+
+    judge(with_source(settings()), current_run_id())
 
 
 @plain_task(outlets=[SOURCE_ALIAS, SETTLED_ALIAS])
 def publish_tables(outlet_events: Any = None) -> None:
     """Publish the batch in one transaction, then send one event per changed table."""
     from adventureworks.gate.publish import publish
+    from adventureworks.orchestration.connections import with_source
 
-    for version in publish(settings(), current_run_id()):
+    for version in publish(with_source(settings()), current_run_id()):
         print(f"{version.asset}: version {version.version}, {version.changed_rows:,} rows changed, {version.verdict}")
         outlet_events[SOURCE_ALIAS].add(asset(version.asset), extra=version.as_extra())
     announce_if_settled(outlet_events)
