@@ -15,7 +15,15 @@ from adventureworks.gate.checks import readable_references
 from adventureworks.gate.containment import NO_ANSWER, NoAnswer, concerns_every_table, contained, with_timeout
 from adventureworks.settings import Settings
 from adventureworks.source import ABSENT, Source, TableState, open_source
-from adventureworks.warehouse import decisions, intervention, layout, open_records, open_warehouse, publication
+from adventureworks.warehouse import (
+    candidate,
+    decisions,
+    intervention,
+    layout,
+    open_records,
+    open_warehouse,
+    publication,
+)
 from adventureworks.warehouse.postgres import Connection, reuse_connections
 from adventureworks.warehouse.session import Data
 
@@ -107,13 +115,14 @@ def detect(
     return _groups(readable, whole)
 
 
-def detect_later_changes(settings: Settings, run_id: str, assets: Collection[str]) -> list[str]:
-    """Return which of these tables, and of their publish units, changed at the source after a run detected its changes.
+def detect_later_changes(settings: Settings, attempt: candidate.Attempt, assets: Collection[str]) -> list[str]:
+    """Return which of these tables, and of their publish units, changed at the source after the detection of a run.
 
     If there are any, record them, and that the others of these tables that the run has staged must be read again with
     them, from one snapshot. Tables that are rolled back, or that the run could not read, are left out.
+    Raises Overtaken if another attempt has begun.
     """
-    source = open_source(settings)
+    run_id, source = attempt.run_id, open_source(settings)
     identity = with_timeout(source.identity, settings.table_timeout_minutes * 60)
     with open_warehouse(settings).connect("detect") as session:
         rows = session.records.execute(
@@ -130,6 +139,7 @@ def detect_later_changes(settings: Settings, run_id: str, assets: Collection[str
             for asset, state in states.items()
             if isinstance(state, TableState) and state.fingerprint != known[asset]
         ]
+        candidate.require(session.records, attempt)
         for asset in changed:
             _record_change(session.records, run_id, SOURCE_TABLES[asset], states[asset], identity)
         if changed:
