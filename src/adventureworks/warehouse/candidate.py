@@ -91,7 +91,8 @@ def require(records: Connection, attempt: Attempt, asset: str = "") -> None:
     """Raise `Overtaken` if another attempt at these assets, or at this one, has begun; none can until the commit."""
     numbers = {asset: attempt.numbers[asset]} if asset else attempt.numbers
     if hold(records, attempt.run_id, numbers).numbers != numbers:
-        raise Overtaken(f"Another attempt of {attempt.run_id} has begun.", "No action is needed: that one continues.")
+        cause = f"Another attempt has begun to stage or judge what {attempt.run_id} stages or judges."
+        raise Overtaken(cause, "No action is needed: that one continues.")
 
 
 def record(session: Session, attempt: Attempt, entry: SourceTable | Mart) -> None:
