@@ -74,6 +74,10 @@ class ServiceUnavailable(PlatformError):
     """A database or server that does not answer. A later retry may succeed."""
 
 
+class Overtaken(ServiceUnavailable):
+    """An attempt of a task that goes on although another one has begun: it must not write anything more."""
+
+
 class StatementTimeout(ServiceUnavailable):
     """A statement that the server cancelled because it, or a lock that it waited for, took too long.
 

@@ -15,7 +15,7 @@ from adventureworks.gate.contract import validate
 from adventureworks.gate.load import protected
 from adventureworks.settings import Settings
 from adventureworks.source import open_source
-from adventureworks.warehouse import layout, open_warehouse, publication
+from adventureworks.warehouse import candidate, layout, open_warehouse, publication
 from adventureworks.warehouse.staging import SAME, StagedTable
 from tests.conftest import WORKER
 
@@ -49,6 +49,7 @@ class Deliveries:
         self.run = f"ingest_source/delivery_{WORKER}_{next(_numbers)}"
         tables = [StagedTable(SOURCE_TABLES[asset]) for asset in sorted(frames)]
         with self.warehouse.connect("test") as session:
+            attempt = candidate.begin(session.records, self.run, frames)
             for staged in tables:
                 staged.start(session.data)
         with self.warehouse.bulk_loader() as append:
@@ -58,7 +59,7 @@ class Deliveries:
             for staged in tables:
                 staged.settle(session.data, whole=whole, find_gone=whole)
                 staged.show_candidate(session.data)
-        return profiling.judge_changes(self.settings, self.run, tables, accepted=())
+        return profiling.judge_changes(self.settings, attempt, tables, accepted=())
 
     def publish(self, *assets: str) -> None:
         """Publish the last delivery of these tables."""

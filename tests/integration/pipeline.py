@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from itertools import count
 from typing import Any
@@ -71,9 +71,16 @@ class Pipeline:
         assert self.settings.warehouse_url is not None
         return self.settings.warehouse_url.get_secret_value()
 
-    def ingest(self, *, everything: bool = False, accept: Sequence[str] = ()) -> Ingested:
+    def ingest(
+        self,
+        *,
+        everything: bool = False,
+        accept: Sequence[str] = (),
+        before_load: Callable[[Sequence[str]], None] = lambda group: None,
+    ) -> Ingested:
         """Detect, load, check, publish, and record incidents."""
-        done = pipeline.ingest(self.settings, _run_of("ingest_source"), everything=everything, accept=accept)
+        run_id = _run_of("ingest_source")
+        done = pipeline.ingest(self.settings, run_id, everything=everything, accept=accept, before_load=before_load)
         return Ingested(done.loaded, done.published, done.conclusion)
 
     def analyse(self, dag: str = "daily_sales_etl") -> Plan | NothingToDo:

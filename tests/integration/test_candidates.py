@@ -54,8 +54,9 @@ def _stage(warehouse: engines.Warehouse) -> None:
             session.data.execute(f"insert into {MART_ROWS} (month, revenue) values (date '{month}', {revenue})")
         for code in ("EUR", "USD"):
             session.data.execute(f'insert into {TABLE_ROWS} ("CurrencyCode", "__same") values (\'{code}\', false)')
-        candidate.record(session, "first", MART)
-        candidate.record(session, "first", TABLE)
+        attempt = candidate.begin(session.records, "first", [MART.asset, TABLE.asset])
+        candidate.record(session, attempt, MART)
+        candidate.record(session, attempt, TABLE)
 
 
 def test_months_of_a_mart_are_recorded_separately_and_row_order_does_not_matter(warehouse: engines.Warehouse) -> None:
@@ -90,7 +91,7 @@ def test_differences_from_what_the_run_staged_are_found(warehouse: engines.Wareh
 
 def test_a_candidate_of_another_run_counts_as_lost(warehouse: engines.Warehouse) -> None:
     with warehouse.connect() as session:
-        candidate.record(session, "second", MART)
+        candidate.record(session, candidate.begin(session.records, "second", [MART.asset]), MART)
         assert candidate.lost(session, "first", [MART]) == (MART.asset,)
         assert candidate.lost(session, "second", [MART]) == ()
 
@@ -98,11 +99,12 @@ def test_a_candidate_of_another_run_counts_as_lost(warehouse: engines.Warehouse)
 def test_rows_set_aside_by_the_gate_are_not_lost_but_further_missing_rows_are(warehouse: engines.Warehouse) -> None:
     with warehouse.connect() as session:
         session.data.execute(f"delete from {TABLE_ROWS} where \"CurrencyCode\" = 'EUR'")
-        candidate.shrink(session, "first", TABLE, 1)
+        attempt = candidate.hold(session.records, "first", [TABLE.asset])
+        candidate.shrink(session, attempt, TABLE, 1)
         assert candidate.lost(session, "first", [TABLE]) == ()
         session.data.execute(f"delete from {TABLE_ROWS}")
         with pytest.raises(CandidateLost):
-            candidate.shrink(session, "first", TABLE, 2)
+            candidate.shrink(session, attempt, TABLE, 2)
 
 
 def test_candidates_from_before_a_new_layout_count_as_lost(warehouse: engines.Warehouse) -> None:

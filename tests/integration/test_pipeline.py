@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import random
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from decimal import Decimal
@@ -809,6 +810,45 @@ def test_an_attempt_that_airflow_gave_up_does_not_record_the_changes_of_its_run_
         detect.detect(pipeline.settings, "ingest_source/retried")
     statuses = "select distinct status from ops.change where run_id = 'ingest_source/retried'"
     assert pipeline.published(statuses) == [("published",)]
+
+
+def test_a_row_that_vanishes_after_the_detection_blocks_no_table_that_lost_its_referring_rows_too(
+    pipeline: Pipeline,
+) -> None:
+    order = pipeline.at_source('select max("SalesOrderID") from "Sales"."SalesOrderHeaderSalesReason"')[0][0]
+    line = pipeline.at_source('select min("SalesOrderDetailID") from "Sales"."SalesOrderDetail"')[0][0]
+    pipeline.change(
+        'update "Sales"."SalesOrderDetail" set "CarrierTrackingNumber" = \'4911-403C-99\', "ModifiedDate" = now()'
+        ' where "SalesOrderDetailID" = %s',
+        (line,),
+    )
+
+    def remove(_group: Sequence[str]) -> None:
+        for name in ("SalesOrderHeaderSalesReason", "SalesOrderDetail", "SalesOrderHeader"):
+            pipeline.change(f'delete from "Sales"."{name}" where "SalesOrderID" = %s', (order,))
+
+    ingested = pipeline.ingest(before_load=remove)
+    assert ingested.opened == {}
+    assert sorted(ingested.published) == [*ORDER_TABLES, "Sales_SalesOrderHeaderSalesReason"]
+    assert pipeline.ingest().loaded == []
+
+
+def test_a_row_whose_parent_arrives_after_the_detection_is_not_set_aside(pipeline: Pipeline) -> None:
+    stock = 'update "Production"."ProductInventory" set {}, "ModifiedDate" = now() where ctid = (select min(ctid) from'
+    stock += ' "Production"."ProductInventory" where "LocationID" = 1)'
+    pipeline.change(stock.format('"Quantity" = "Quantity" + 1'))
+
+    def add(_group: Sequence[str]) -> None:
+        pipeline.change(
+            'insert into "Production"."Location" ("LocationID", "Name", "CostRate", "Availability", "ModifiedDate")'
+            " values (900, 'New', 1, 1, now())"
+        )
+        pipeline.change(stock.format('"LocationID" = 900'))
+
+    ingested = pipeline.ingest(before_load=add)
+    assert ingested.opened == {}
+    assert {"Production_Location", "Production_ProductInventory"} == ingested.published.keys()
+    assert pipeline.published('select count(*) from quarantine."Production_ProductInventory"') == [(0,)]
 
 
 def test_a_batch_is_published_once_even_if_an_attempt_that_airflow_gave_up_still_publishes_it(

@@ -15,7 +15,15 @@ from adventureworks.gate.checks import readable_references
 from adventureworks.gate.containment import NO_ANSWER, NoAnswer, concerns_every_table, contained, with_timeout
 from adventureworks.settings import Settings
 from adventureworks.source import ABSENT, Source, TableState, open_source
-from adventureworks.warehouse import decisions, intervention, layout, open_records, open_warehouse, publication
+from adventureworks.warehouse import (
+    candidate,
+    decisions,
+    intervention,
+    layout,
+    open_records,
+    open_warehouse,
+    publication,
+)
 from adventureworks.warehouse.postgres import Connection, reuse_connections
 from adventureworks.warehouse.session import Data
 
@@ -105,6 +113,41 @@ def detect(
         asset: state for asset, state in states.items() if asset in changed - held and isinstance(state, TableState)
     }
     return _groups(readable, whole)
+
+
+def detect_later_changes(settings: Settings, attempt: candidate.Attempt, assets: Collection[str]) -> list[str]:
+    """Return which of these tables, and of their publish units, changed at the source after the detection of a run.
+
+    If there are any, record them, and that the others of these tables that the run has staged must be read again with
+    them, from one snapshot. Tables that are rolled back, or that the run could not read, are left out.
+    Raises Overtaken if another attempt has begun.
+    """
+    run_id, source = attempt.run_id, open_source(settings)
+    identity = with_timeout(source.identity, settings.table_timeout_minutes * 60)
+    with open_warehouse(settings).connect("detect") as session:
+        rows = session.records.execute(
+            "select asset, fingerprint, status from ops.change where run_id = %s", (run_id,)
+        ).fetchall()
+        known = {asset: last.fingerprint for asset, last in _known(session.records, identity).items()}
+        known |= {asset: fingerprint for asset, fingerprint, _ in rows}
+        left_out = {asset for asset, _, status in rows if status != "staged"}
+        left_out |= intervention.held_tables(session.records)
+        wanted = (_with_units(assets) & known.keys()) - left_out
+        states = {asset: _state(source, SOURCE_TABLES[asset], known, settings) for asset in sorted(wanted)}
+        changed = [
+            asset
+            for asset, state in states.items()
+            if isinstance(state, TableState) and state.fingerprint != known[asset]
+        ]
+        candidate.require(session.records, attempt)
+        for asset in changed:
+            _record_change(session.records, run_id, SOURCE_TABLES[asset], states[asset], identity)
+        if changed:
+            session.records.execute(
+                "update ops.change set status = 'detected' where run_id = %s and asset = any(%s)",
+                (run_id, sorted(wanted)),
+            )
+    return changed
 
 
 def _with_units(assets: Collection[str]) -> frozenset[str]:
@@ -283,12 +326,13 @@ def _record_change(
     state: TableState | TableBlocked,
     identity: str,
     *,
-    is_offered: bool,
-    whole: bool,
-    resumes: bool,
-    is_accepted: bool,
-    is_held: bool,
+    is_offered: bool = True,
+    whole: bool = False,
+    resumes: bool = False,
+    is_accepted: bool = False,
+    is_held: bool = False,
 ) -> None:
+    """Record a change that a run detected. Of one that it has recorded before, only the state is replaced."""
     unreadable = state if isinstance(state, TableBlocked) and is_offered and not is_held else None
     if is_held:
         status = publication.HELD
@@ -297,7 +341,9 @@ def _record_change(
     records.execute(
         "insert into ops.change (run_id, asset, fingerprint, columns_digest, newest_change, source_rows, status,"
         " blocked_rule, blocked_cause, source, whole, resumes, is_accepted)"
-        " values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+        " values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) on conflict (run_id, asset) do update"
+        " set fingerprint = excluded.fingerprint, newest_change = excluded.newest_change,"
+        " source_rows = excluded.source_rows",
         (
             run_id,
             entry.asset,

@@ -8,8 +8,8 @@ the findings collected here.
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from contextlib import AbstractContextManager
+from collections.abc import Collection, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -25,7 +25,8 @@ from adventureworks.gate.checks import CheckOutcome, Reference, passed, readable
 from adventureworks.gate.containment import contained, retry_without_faulty
 from adventureworks.gate.contract import EXAMPLES
 from adventureworks.gate.corrections import take_back
-from adventureworks.gate.load import load, mark_blocked, note_blocked, withdraw_verdict
+from adventureworks.gate.detect import detect_later_changes
+from adventureworks.gate.load import begin, load, mark_blocked, note_blocked
 from adventureworks.gate.profiling import judge_changes
 from adventureworks.gate.verdict import Batch, Findings, Limits, SetAside, decide, failed_elsewhere, too_many
 from adventureworks.postgres_sql import quoted
@@ -36,6 +37,9 @@ from adventureworks.warehouse.session import Data, Session
 from adventureworks.warehouse.sql import names, table
 from adventureworks.warehouse.staging import StagedTable, count
 
+MOST_LATER_READINGS = 2
+"""How often tables that do not agree are read again for a verdict: some sources change all the time."""
+
 EARLIEST = datetime(1, 1, 1)  # noqa: DTZ001 - the source's dates have no time zone
 
 
@@ -43,9 +47,13 @@ EARLIEST = datetime(1, 1, 1)  # noqa: DTZ001 - the source's dates have no time z
 def judge(settings: Settings, run_id: str) -> None:
     """Write the verdict on every staged table of a run to `ops.change` and `ops.check_result`.
 
-    It is written when it is complete, in the transaction that finds the staged rows unchanged. Tables whose staged rows
-    were lost in the meantime are loaded again, and the batch is judged again. Raises ServiceUnavailable if that happens
-    repeatedly.
+    Tables that do not agree with each other, such as a row and the row that it refers to, may have been read before and
+    after a change at the source. If one of them changed since the run detected its changes, they are read again, from
+    one snapshot, and the batch is judged again.
+
+    The verdict is written when it is complete, in the transaction that finds the staged rows unchanged. Tables whose
+    staged rows were lost in the meantime are loaded again, and the batch is judged again. Raises ServiceUnavailable if
+    that happens repeatedly, or if the source does not answer, and Overtaken if another attempt begins.
     """
 
     def reload_lost_tables() -> None:
@@ -53,9 +61,19 @@ def judge(settings: Settings, run_id: str) -> None:
             lost = _lost_tables(session, run_id)
         load(settings, run_id, sorted(lost))
 
+    later = 0
+
     def step() -> None:
+        nonlocal later
         judging = _judge(settings, run_id)
-        with open_warehouse(settings).connect("check") as session:
+        if later < MOST_LATER_READINGS:
+            with open_warehouse(settings).connect("check") as session:
+                disagreeing = judging.disagreeing(session.data)
+            changed = detect_later_changes(settings, judging.attempt, disagreeing) if disagreeing else []
+            if changed:
+                later += 1
+                raise CandidateLost(f"{', '.join(changed)} changed at the source after the detection.")
+        with judging.session() as session:
             lost = _lost_tables(session, run_id)
             if lost:
                 raise CandidateLost(f"The staged rows of {', '.join(sorted(lost))} differ from those that were loaded.")
@@ -67,32 +85,39 @@ def judge(settings: Settings, run_id: str) -> None:
 
 
 def _lost_tables(session: Session, run_id: str) -> set[str]:
-    """Return the tables to load again, because their staged rows differ from those that were loaded."""
+    """Return the tables to load, because they joined the batch or their staged rows are not those that were loaded."""
     rows = session.records.execute(
-        "select asset from ops.change where run_id = %s and status = 'staged'", (run_id,)
+        "select asset, status from ops.change where run_id = %s and status in ('detected', 'staged')", (run_id,)
     ).fetchall()
-    loaded = {asset for (asset,) in rows}
-    lost = candidate.lost(session, run_id, [SOURCE_TABLES[asset] for asset in sorted(loaded)])
+    to_load = {asset for asset, status in rows if status == "detected"}
+    loaded = {asset for asset, _ in rows} - to_load
+    to_load.update(candidate.lost(session, run_id, [SOURCE_TABLES[asset] for asset in sorted(loaded)]))
     # Tables of one unit are read from one snapshot.
-    return {mate for asset in lost for mate in unit_of(asset) & loaded}
+    return to_load | {mate for asset in to_load for mate in unit_of(asset) & loaded}
 
 
 def _judge(settings: Settings, run_id: str) -> _Judge:
     """Judge the staged tables, and return the verdict. Raises CandidateLost if staged rows are missing."""
     warehouse = open_warehouse(settings)
     faulty: set[str] = set()
+    with warehouse.connect("check") as session:
+        # All tables, because the verdict depends on what the candidate of each one shows.
+        attempt = begin(session.records, run_id, SOURCE_TABLES)
 
     def skip(fault: TableBlocked) -> None:
         faulty.add(fault.table)
-        note_blocked(warehouse, run_id, fault)
+        note_blocked(warehouse, attempt, fault)
 
-    return retry_without_faulty(partial(_judge_batch, settings, run_id, warehouse, faulty), skip)
+    return retry_without_faulty(partial(_judge_batch, settings, attempt, warehouse, faulty), skip)
 
 
-def _judge_batch(settings: Settings, run_id: str, warehouse: Warehouse, faulty: Collection[str]) -> _Judge:
+def _judge_batch(
+    settings: Settings, attempt: candidate.Attempt, warehouse: Warehouse, faulty: Collection[str]
+) -> _Judge:
     """Judge a batch, skipping the `faulty` tables. Raises TableBlocked for a table that cannot be judged."""
     with warehouse.connect("check") as session:
-        judging = _Judge(settings, run_id, session, faulty)
+        candidate.require(session.records, attempt)
+        judging = _Judge(settings, attempt, session, faulty)
         judging.block(session, Findings(losses=judging.find_lost_rows(session.data)))
     # The tables whose visible rows have not been checked yet.
     unchecked = judging.batch.passing
@@ -101,12 +126,12 @@ def _judge_batch(settings: Settings, run_id: str, warehouse: Warehouse, faulty: 
         while settled != judging.batch.blocked:
             # Blocking a table may leave rows of other tables without a parent.
             settled = judging.batch.blocked
-            with warehouse.connect("check") as session:
+            with judging.session() as session:
                 unchecked |= judging.set_orphans_aside(session)
                 judging.block(session, judging.find_bad_rows(session.data))
             unchecked |= judging.batch.blocked - settled
         found = judging.check(unchecked)
-        with warehouse.connect("check") as session:
+        with judging.session() as session:
             judging.keep(session.records, found)
             judging.block(session, found)
         # A blocked table shows its published rows again, so tables that refer to it must be checked against those.
@@ -117,17 +142,20 @@ def _judge_batch(settings: Settings, run_id: str, warehouse: Warehouse, faulty: 
 class _Judge:
     """The collection of findings about the tables of one run for `verdict.decide`, and its decisions."""
 
-    def __init__(self, settings: Settings, run_id: str, session: Session, faulty: Collection[str]) -> None:
+    def __init__(
+        self, settings: Settings, attempt: candidate.Attempt, session: Session, faulty: Collection[str]
+    ) -> None:
         self.settings = settings
-        self.run_id = run_id
+        self.attempt = attempt
+        self.run_id = run_id = attempt.run_id
         self.folder = settings.checks_folder / "source"
         self.limits = Limits(settings.set_aside_limit, settings.set_aside_floor)
         self.faults: list[TableBlocked] = []
         self.outcomes: dict[tuple[str, str], CheckOutcome] = {}
         """The last outcome of each rule that was evaluated, by table and rule."""
+        self._disagreeing: set[str] = set()
+        """The tables between which a rule is broken, except where rows were set aside for it."""
         results.delete(session.records, run_id)
-        # A retry of the task that was ended while it judged judges everything again.
-        withdraw_verdict(session.records, run_id)
         # A table that was rolled back after this run detected its change shows what readers see.
         session.records.execute(
             "update ops.change set status = %s, blocked_rule = null, blocked_cause = null"
@@ -158,6 +186,13 @@ class _Judge:
         for staged in self._sorted(SOURCE_TABLES.keys() - set(faulty)):
             self._show(session.data, staged)
 
+    @contextmanager
+    def session(self) -> Iterator[Session]:
+        """Open a session that writes, unless another attempt has begun."""
+        with open_warehouse(self.settings).connect("check") as session:
+            candidate.require(session.records, self.attempt)
+            yield session
+
     def block(self, session: Session, found: Findings) -> None:
         """Block tables because of findings, each for the first reason; they show their published rows again."""
         for reason in decide(self.batch, found, self.limits):
@@ -182,6 +217,18 @@ class _Judge:
         ]
         proofs.record(session, self.run_id, self.versions, evaluated, kept)
 
+    def disagreeing(self, data: Data) -> set[str]:
+        """Return the tables between which a rule is broken."""
+        # An earlier attempt may have set rows aside.
+        broken = quarantine.staged_rules(data)
+        referring = {
+            frozenset({asset, reference.parent})
+            for asset in self.batch.tables
+            for reference in self.references[asset]
+            if (asset, reference.rule) in broken
+        }
+        return self._disagreeing.union(*referring)
+
     def find_lost_rows(self, data: Data) -> list[CheckOutcome]:
         """Return the losses of tables whose owner has not accepted them."""
         found = []
@@ -202,9 +249,9 @@ class _Judge:
                     orphans = _orphan(reference, "r")
                     removed = staged.set_aside(session.data, orphans, reference.rule, message, self.run_id)
                     if removed:
-                        candidate.shrink(session, self.run_id, staged.entry, removed)
+                        candidate.shrink(session, self.attempt, staged.entry, removed)
                         if take_back(session, staged):
-                            candidate.record(session, self.run_id, staged.entry)
+                            candidate.record(session, self.attempt, staged.entry)
                         changed.add(staged.asset)
         return changed
 
@@ -228,6 +275,7 @@ class _Judge:
                     with _checking(staged.asset):
                         found = _orphaned(data, staged, reference)
                     if found:
+                        self._disagreeing |= {staged.asset, reference.parent}
                         orphans[reference.parent] = found
         return Findings(set_aside=aside, orphans=list(orphans.values()))
 
@@ -266,12 +314,16 @@ class _Judge:
         assets = sorted(asset for asset in whole | only.keys() if only.get(asset) != set())
         outcomes = run_checks(warehouse, self.folder, assets, variables, only=only) + [passed(one) for one in proven]
         self.outcomes |= {(one.table, one.rule): one for one in outcomes}
+        reads = {(check.table, check.rule): check.tables for check in evaluable}
+        for one in outcomes:
+            if one.outcome == "fail" and len(tables := reads.get((one.table, one.rule), frozenset())) > 1:
+                self._disagreeing |= tables
         broken = {(one.table, one.rule) for one in failed_elsewhere(self.batch, outcomes)}
         return Findings(
             checks=[*outcomes, *skipped],
-            reads={(check.table, check.rule): check.tables for check in evaluable},
+            reads=reads,
             published=self._broken_already(broken),
-            shapes=judge_changes(self.settings, self.run_id, self._sorted(whole), self.accepted),
+            shapes=judge_changes(self.settings, self.attempt, self._sorted(whole), self.accepted),
         )
 
     def keep(self, records: Connection, found: Findings) -> None:

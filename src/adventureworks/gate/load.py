@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -15,7 +15,7 @@ import polars as pl
 import pyarrow as pa
 
 from adventureworks.catalog import INGESTION, SOURCE_TABLES, SourceTable
-from adventureworks.errors import ServiceUnavailable, TableBlocked
+from adventureworks.errors import Overtaken, ServiceUnavailable, TableBlocked
 from adventureworks.gate import approval
 from adventureworks.gate.approved_texts import admit_published
 from adventureworks.gate.containment import NO_ANSWER, concerns_every_table, contained
@@ -39,7 +39,7 @@ from adventureworks.warehouse import (
     quarantine,
 )
 from adventureworks.warehouse.postgres import Append, Connection, reuse_connections
-from adventureworks.warehouse.session import Data
+from adventureworks.warehouse.session import Data, Session
 from adventureworks.warehouse.staging import SAME, StagedTable, require_rows
 
 # With more rows than this in quarantine the table is blocked anyway, and further rows would only fill the disk.
@@ -82,6 +82,8 @@ def load(settings: Settings, run_id: str, assets: Sequence[str]) -> dict[str, in
     warehouse, source = open_warehouse(settings), open_source(settings)
     with warehouse.connect("load") as session:
         layout.prepare(session)
+    with warehouse.connect("load") as session:
+        attempt = begin(session.records, run_id, assets)
     counts: dict[str, int] = {}
     lost: ServiceUnavailable | None = None
     waiting = list(assets)
@@ -92,10 +94,10 @@ def load(settings: Settings, run_id: str, assets: Sequence[str]) -> dict[str, in
                 waiting.remove(asset)
                 try:
                     with contained(asset, "can_be_loaded", "loaded"):
-                        loading = _TableLoad(settings, warehouse, snapshot, append, run_id, SOURCE_TABLES[asset])
+                        loading = _TableLoad(settings, warehouse, snapshot, append, attempt, SOURCE_TABLES[asset])
                         counts[asset] = loading.run()
                 except TableBlocked as blocked:
-                    note_blocked(warehouse, run_id, blocked)
+                    note_blocked(warehouse, attempt, blocked)
                     if blocked.rule == NO_ANSWER and not snapshot.spent:
                         # A thread still waits in the driver: closing this snapshot would crash the process.
                         _abandoned.append(stack.pop_all())
@@ -104,9 +106,9 @@ def load(settings: Settings, run_id: str, assets: Sequence[str]) -> dict[str, in
                         # Snapshot and loader may be unusable, so the remaining tables get new ones.
                         break
                 except SourceLost as error:
-                    if _times_lost(warehouse, run_id, asset) > MOST_LOSSES:
+                    if _times_lost(warehouse, attempt, asset) > MOST_LOSSES:
                         cause = f"reading it failed {MOST_LOSSES + 1} times: {error.cause}"
-                        note_blocked(warehouse, run_id, TableBlocked(asset, "can_be_loaded", cause))
+                        note_blocked(warehouse, attempt, TableBlocked(asset, "can_be_loaded", cause))
                     else:
                         lost = error
                     break
@@ -115,20 +117,38 @@ def load(settings: Settings, run_id: str, assets: Sequence[str]) -> dict[str, in
     return counts
 
 
-def note_blocked(warehouse: Warehouse, run_id: str, blocked: TableBlocked) -> None:
+def begin(records: Connection, run_id: str, assets: Collection[str]) -> candidate.Attempt:
+    """Begin an attempt at these tables of a run, and withdraw the verdict on the run.
+
+    Raises Overtaken if another attempt has published the run.
+    """
+    attempt = candidate.begin(records, run_id, assets)
+    done = records.execute(
+        "select 1 from ops.change where run_id = %s and (status in ('published', 'unchanged') or to_conclude) limit 1",
+        (run_id,),
+    ).fetchone()
+    if done:
+        raise Overtaken(f"Another attempt of {run_id} has published the batch.", "No action is needed.")
+    withdraw_verdict(records, run_id)
+    return attempt
+
+
+def note_blocked(warehouse: Warehouse, attempt: candidate.Attempt, blocked: TableBlocked) -> None:
     """Mark a table of this run as blocked, regardless of the later verdict on the batch."""
     with warehouse.connect("load") as session:
+        candidate.require(session.records, attempt, blocked.table)
         # The other tables were judged as if this one were published.
-        withdraw_verdict(session.records, run_id)
-        mark_blocked(session.records, run_id, blocked)
+        withdraw_verdict(session.records, attempt.run_id)
+        mark_blocked(session.records, attempt.run_id, blocked)
 
 
-def _times_lost(warehouse: Warehouse, run_id: str, asset: str) -> int:
+def _times_lost(warehouse: Warehouse, attempt: candidate.Attempt, asset: str) -> int:
     """Count a reading of a table that lost the connection, and return the number of such readings in this run."""
     with warehouse.connect("load") as session:
+        candidate.require(session.records, attempt, asset)
         row = session.records.execute(
             "update ops.change set times_lost = times_lost + 1 where run_id = %s and asset = %s returning times_lost",
-            (run_id, asset),
+            (attempt.run_id, asset),
         ).fetchone()
     return int(row[0]) if row else 0
 
@@ -190,14 +210,15 @@ class _TableLoad:
         warehouse: Warehouse,
         snapshot: Snapshot,
         append: Append,
-        run_id: str,
+        attempt: candidate.Attempt,
         entry: SourceTable,
     ) -> None:
         self.settings = settings
         self.warehouse = warehouse
         self.snapshot = snapshot
         self.append = append
-        self.run_id = run_id
+        self.attempt = attempt
+        self.run_id = attempt.run_id
         self.entry = entry
         self.staged = StagedTable(entry)
         self.reading = TableReading(snapshot, entry, settings.table_timeout_minutes)
@@ -211,8 +232,7 @@ class _TableLoad:
 
     def run(self) -> int:
         """Stage the changes, and return the number of rows read."""
-        with self.warehouse.connect("load") as session:
-            self._reopen(session.records)
+        with self._session() as session:
             quarantine.discard_unpublished(session.data, self.entry.asset, self.settings.keep_days)
             self.staged.start(session.data)
             latest = self._note_latest_change(session.records)
@@ -241,14 +261,15 @@ class _TableLoad:
                     self._stage(self.staged.rows_table, good)
                 bad += part.bad.height
                 if part.rejections:
-                    with self.warehouse.connect("load") as session:
+                    with self._session() as session:
                         keys_unknown |= self._put_in_quarantine(session.data, part)
                     if bad > MOST_BAD_ROWS:
                         cause = f"{bad:,} of {read:,} rows break the contract."
                         raise TableBlocked(self.entry.asset, FEW_ROWS_ARE_SET_ASIDE, cause)
         with self.warehouse.connect("load") as session:
             publication.lock(session.records, INGESTION, shared=True)
-            self._reopen(session.records)
+            candidate.require(session.records, self.attempt, self.entry.asset)
+            withdraw_verdict(session.records, self.run_id)
             if forgotten.ids_in(forgotten.of_anyone(session.records), self.entry) != self.forgotten_ids:
                 raise ServiceUnavailable(f"A person was forgotten while {self.entry.asset} was read.", "Try again.")
             require_rows(session.data, self.staged_rows)
@@ -259,7 +280,7 @@ class _TableLoad:
             self.staged.settle(session.data, whole=since is None, find_gone=not keys_unknown)
             take_back(session, self.staged)
             quarantine.set_next_status(session.data, self.entry, whole=since is None, keys_unknown=keys_unknown)
-            candidate.record(session, self.run_id, self.entry)
+            candidate.record(session, self.attempt, self.entry)
             decisions.end(
                 session.records, self.entry.asset, decisions.CORRECTED, corrections.outdated, "source changed"
             )
@@ -270,23 +291,23 @@ class _TableLoad:
             )
         return read
 
-    def _reopen(self, records: Connection) -> None:
-        """Withdraw the verdict on the run. Raises ServiceUnavailable if another attempt has published this table."""
-        done = records.execute(
-            "select 1 from ops.change where run_id = %s and asset = %s and status in ('published', 'unchanged')",
-            (self.run_id, self.entry.asset),
-        ).fetchone()
-        if done:
-            raise ServiceUnavailable(
-                f"Another attempt of {self.run_id} has published {self.entry.asset}.", "No action is needed."
-            )
-        withdraw_verdict(records, self.run_id)
-
     def _contained(self, step: str, details: Callable[[], str]) -> AbstractContextManager[None]:
         return contained(self.entry.asset, "can_be_loaded", step, details)
 
+    @contextmanager
+    def _session(self) -> Iterator[Session]:
+        """Open a session that writes, unless another attempt has begun."""
+        with self.warehouse.connect("load") as session:
+            candidate.require(session.records, self.attempt, self.entry.asset)
+            yield session
+
+    def _append(self, name: str, rows: pl.DataFrame) -> None:
+        # On a connection of its own, while this one keeps other attempts from beginning.
+        with self._session():
+            self.append("staging", name, rows)
+
     def _stage(self, name: str, rows: pl.DataFrame) -> None:
-        self.append("staging", name, rows)
+        self._append(name, rows)
         self.staged_rows[name] += rows.height
 
     def _note_latest_change(self, records: Connection) -> datetime | None:
@@ -329,7 +350,7 @@ class _TableLoad:
     def _refused_column(self, rows: pl.DataFrame) -> str:
         """Name the columns that the warehouse refuses, trying each one separately; empty if it accepts all of them."""
         # The table is blocked, so rows that the trials leave in its staging table are never published.
-        trial = partial(self.append, "staging", self.staged.rows_table)
+        trial = partial(self._append, self.staged.rows_table)
         found = [name for name in self.staged.column_names if not _succeeds(partial(trial, rows.select(name, SAME)))]
         columns = ", ".join(found)
         return f"the warehouse refuses values of column {columns}. See the task's log for details." if found else ""

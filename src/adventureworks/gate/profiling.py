@@ -41,6 +41,7 @@ from adventureworks.gate.profile import (
 from adventureworks.postgres_sql import quoted
 from adventureworks.settings import Settings
 from adventureworks.warehouse import open_warehouse
+from adventureworks.warehouse.candidate import Attempt, require
 from adventureworks.warehouse.postgres import Connection
 from adventureworks.warehouse.session import Session
 from adventureworks.warehouse.sql import equal, names, table
@@ -72,13 +73,13 @@ _DIMENSIONS: Mapping[ShapeRule, str] = {
 
 
 def judge_changes(
-    settings: Settings, run_id: str, tables: Sequence[StagedTable], accepted: Collection[str]
+    settings: Settings, attempt: Attempt, tables: Sequence[StagedTable], accepted: Collection[str]
 ) -> list[CheckOutcome]:
     """Compare the staged changes of these tables with their published versions; return an outcome per broken rule.
 
     Changes of `accepted` tables only warn. The profiles of the candidates are stored until `publish_profiles` assigns
     them a version. A table that cannot be measured gets only a warning, because its rows passed contract and checks.
-    Raises ServiceUnavailable if the warehouse does not answer.
+    Raises ServiceUnavailable if the warehouse does not answer, and Overtaken if another attempt has begun.
     """
     outcomes: list[CheckOutcome] = []
     for staged in tables:
@@ -87,10 +88,11 @@ def judge_changes(
                 contained(staged.asset, "change_can_be_compared", "compared with its versions"),
                 open_warehouse(settings).connect("check") as session,
             ):
+                require(session.records, attempt, staged.asset)
                 change = _Change(session, settings.checks_folder / "source", staged, settings.lost_limit)
                 found = list(change.outcomes())
                 outcomes += [replace(one, outcome="warn") if staged.asset in accepted else one for one in found]
-                change.keep_profiles(run_id)
+                change.keep_profiles(attempt.run_id)
         except TableBlocked as fault:
             outcomes.append(CheckOutcome(staged.asset, fault.rule, "warn", None, fault.detail, (), "consistency"))
     return outcomes

@@ -13,12 +13,12 @@ from typing import Any
 
 from adventureworks import incidents
 from adventureworks.catalog import INGESTION, SOURCE_TABLES, SourceTable
-from adventureworks.errors import CandidateLost, TableBlocked
+from adventureworks.errors import CandidateLost, Overtaken, TableBlocked
 from adventureworks.gate import approval, forget, proofs, results
 from adventureworks.gate.checks import readable_references
 from adventureworks.gate.containment import contained, retry_without_faulty
 from adventureworks.gate.judge import judge
-from adventureworks.gate.load import note_blocked
+from adventureworks.gate.load import begin, note_blocked
 from adventureworks.gate.profiling import publish_profiles
 from adventureworks.gate.verdict import CONSEQUENCES
 from adventureworks.incidents import Finding, Incident, events
@@ -44,7 +44,9 @@ def publish(settings: Settings, run_id: str) -> list[Publication]:
     """
 
     def skip(fault: TableBlocked) -> None:
-        note_blocked(open_warehouse(settings), run_id, fault)
+        with open_warehouse(settings).connect("publish") as session:
+            attempt = begin(session.records, run_id, [fault.table])
+        note_blocked(open_warehouse(settings), attempt, fault)
         # Tables that refer to this one, or are published together with it, were judged as if it were published.
         judge(settings, run_id)
 
@@ -82,15 +84,20 @@ def _publish(settings: Settings, run_id: str) -> list[Publication]:
             )
             session.commit()
             publication.lock(session.records, INGESTION)
+        # No attempt that has begun can stage anything more. What a later run has staged is left alone.
+        own = candidate.hold(session.records, run_id, SOURCE_TABLES).numbers
+        attempt = candidate.begin(session.records, run_id, own)
         rows = session.records.execute(
             "select asset, status, judged from ops.change where run_id = %s order by asset", (run_id,)
         ).fetchall()
-        unjudged = [asset for asset, status, is_judged in rows if status == "staged" and not is_judged]
+        unjudged = [asset for asset, status, is_judged in rows if status in {"detected", "staged"} and not is_judged]
         if unjudged:
             # An attempt ended after it had staged rows again, before it had judged them.
             raise CandidateLost(f"The staged rows of {', '.join(unjudged)} were not judged.")
         changes = [(SOURCE_TABLES[asset], status) for asset, status, _ in rows]
         for entry, status in changes:
+            if status != "staged" and entry.asset not in own:
+                continue
             with contained(entry.asset, "can_be_published", "published"):
                 publishing = _TablePublication(session, run_id, entry, settings.keep_versions)
                 if status == "staged":
@@ -117,7 +124,8 @@ def _publish(settings: Settings, run_id: str) -> list[Publication]:
         unannounced = publication.unannounced(session.records, list(SOURCE_TABLES))
     # Views are created after the commit, because creating a view commits on some engines; until then, the candidates
     # show the same rows. If a reader's lock prevents the creation of a view, the next run creates it.
-    with suppress(TableBlocked), open_warehouse(settings).connect("publish") as session:
+    with suppress(TableBlocked, Overtaken), open_warehouse(settings).connect("publish") as session:
+        candidate.require(session.records, attempt)
         for entry, _ in changes:
             with contained(entry.asset, "can_be_published", "shown"):
                 layout.show_published(session.data, entry)

@@ -53,6 +53,10 @@ class Build:
     as_of: date
     checks: Mapping[str, str]
     """The mark of the last check of each table and mart when it was computed, if the analysis is tolerant."""
+    passed: bool
+    """Whether the gate let it pass."""
+    attempt: candidate.Attempt
+    """The attempt that staged it."""
 
     def is_carried(self, mart: Mart) -> bool:
         """Return whether a mart was neither computed nor has to be checked: nothing that it depends on has changed."""
@@ -99,12 +103,14 @@ def _build(settings: Settings, dag: str, run_id: str, requested: Mapping[str, Mo
         todo = plan_now(settings, session, dag, requested)
         if isinstance(todo, NothingToDo):
             return todo
+        marts = marts_of(dag)
+        attempt = candidate.begin(session.records, run_id, [mart.name for mart in marts])
         session.data.avoid_nested_loops()
         built: list[str] = []
         changed: dict[str, Months] = {}
         parts: dict[Part, PartContents] = {}
         published = publication.newest_versions(session.records, list(todo.months))
-        for mart in marts_of(dag):
+        for mart in marts:
             # This run must not publish what an earlier run left in staging.
             layout.show_published(session.data, mart)
             if mart.name in todo.months:
@@ -118,7 +124,7 @@ def _build(settings: Settings, dag: str, run_id: str, requested: Mapping[str, Mo
                     candidate.record_part(session.records, run_id, mart, version, contents)
                 parameters = {"as_of": todo.as_of, "run_id": run_id}
                 changed[mart.name] = _stage(session, mart, todo, parameters, built)
-                candidate.record(session, run_id, mart)
+                candidate.record(session, attempt, mart)
                 built.append(mart.name)
         session.records.execute("delete from ops.build where dag = %s", (dag,))
         session.records.execute(
@@ -271,12 +277,13 @@ def _stage_computed(session: Session, mart: Mart, parameters: Mapping[str, Any],
 def build_of(records: Connection, dag: str, run_id: str) -> Build:
     """Return what a run computed. Raises `CandidateLost` if another run has built the analysis since."""
     row = records.execute(
-        "select inputs, months, changed, replaces, model, as_of, checks from ops.build where dag = %s and run_id = %s",
+        "select inputs, months, changed, replaces, model, as_of, checks, passed from ops.build"
+        " where dag = %s and run_id = %s",
         (dag, run_id),
     ).fetchone()
     if row is None:
         raise CandidateLost(f"Another run replaced what this run of {dag} built.")
-    inputs, months, changed, replaces, model, as_of, checks = row
+    inputs, months, changed, replaces, model, as_of, checks, passed = row
     digests = _by_mart(dag, model)
     if len(digests) != len(marts_of(dag)) or changed is None or replaces is None or checks is None:
         raise CandidateLost(f"This run of {dag} was built by another version of the platform.")
@@ -288,6 +295,8 @@ def build_of(records: Connection, dag: str, run_id: str) -> Build:
         digests,
         as_of,
         json.loads(checks),
+        passed,
+        candidate.hold(records, run_id, [mart.name for mart in marts_of(dag)]),
     )
 
 
@@ -317,10 +326,17 @@ def _months(recorded: str) -> dict[str, Months]:
 
 
 def require_staged(session: Session, run_id: str, built: Build) -> None:
-    """Raise `CandidateLost` unless the staged rows are those that the run computed."""
+    """Raise `CandidateLost` unless the staged rows are those that the run computed, by the same attempt."""
+    if candidate.hold(session.records, run_id, built.attempt.numbers) != built.attempt:
+        raise CandidateLost(f"Another attempt of {run_id} has staged rows since.")
     lost = candidate.lost(session, run_id, built.marts)
     if lost:
         raise CandidateLost(f"The staged rows of {', '.join(lost)} are not the rows that were built.")
+
+
+def let_pass(records: Connection, dag: str, run_id: str) -> None:
+    """Record that the gate let what a run computed pass."""
+    records.execute("update ops.build set passed = true where dag = %s and run_id = %s", (dag, run_id))
 
 
 def refuse(records: Connection, dag: str, run_id: str) -> None:

@@ -21,7 +21,7 @@ from adventureworks.gate.contract import EXAMPLES, validate
 from adventureworks.gate.verdict import FAILED
 from adventureworks.incidents import Finding, Incident, events
 from adventureworks.marts import approval
-from adventureworks.marts.build import Build, build, refuse, replaced, require_staged, unpublished
+from adventureworks.marts.build import Build, build, let_pass, refuse, replaced, require_staged, unpublished
 from adventureworks.marts.plan import plan_now
 from adventureworks.postgres_sql import quoted
 from adventureworks.settings import Settings
@@ -60,16 +60,20 @@ def _gate(settings: Settings, dag: str, run_id: str) -> NothingToDo | None:
     warehouse = open_warehouse(settings)
     broken: list[CheckOutcome] = []
     with warehouse.connect(f"gate {dag}") as session:
-        results.delete(session.records, run_id)
         built = unpublished(session.records, dag, run_id)
         for mart in built.marts:
-            broken += _broken_contract(settings, session, mart, run_id, built)
-    broken += _failed_checks(settings, warehouse, dag, run_id, built)
+            broken += _broken_contract(settings, session, mart, built)
+    outcomes = _check_outcomes(settings, warehouse, dag, built)
     with warehouse.connect(f"gate {dag}") as session:
         require_staged(session, run_id, built)
+        results.delete(session.records, run_id)
+        results.record(session.records, run_id, broken, kind="contract")
+        results.record(session.records, run_id, outcomes)
+        broken += [one for one in outcomes if one.outcome in FAILED]
         approved = approval.rules_of(session.records, dag, built)
         broken = [one for one in broken if f"{one.table}: {one.rule}" not in approved]
         if not broken:
+            let_pass(session.records, dag, run_id)
             return None
         # An attempt that was given up may have checked rows that its retry has staged again and published since.
         unpublished(session.records, dag, run_id)
@@ -92,7 +96,7 @@ class MartRefused(TableBlocked):
         super().__init__(first.asset, first.rule, str(first.event.parameters["cause"]))
 
 
-def _broken_contract(settings: Settings, session: Session, mart: Mart, run_id: str, built: Build) -> list[CheckOutcome]:
+def _broken_contract(settings: Settings, session: Session, mart: Mart, built: Build) -> list[CheckOutcome]:
     """Validate staged rows against the mart's contract, in bounded memory; skip those that are already published."""
     columns = columns_of(mart)
     listed = names(c.name for c in columns)
@@ -119,7 +123,6 @@ def _broken_contract(settings: Settings, session: Session, mart: Mart, run_id: s
         count = counts[rule]
         message = f"{'one row breaks' if count == 1 else f'{count:,} rows break'} the contract ({messages[rule]})."
         outcomes.append(CheckOutcome(mart.name, rule, "fail", count, message, tuple(keys), "validity"))
-    results.record(session.records, run_id, outcomes, kind="contract")
     return outcomes
 
 
@@ -143,7 +146,7 @@ def _findings(records: Connection, broken: Sequence[CheckOutcome], dag: str, run
     ]
 
 
-def _failed_checks(settings: Settings, warehouse: Warehouse, dag: str, run_id: str, built: Build) -> list[CheckOutcome]:
+def _check_outcomes(settings: Settings, warehouse: Warehouse, dag: str, built: Build) -> list[CheckOutcome]:
     checked = [mart for mart in built.marts if not built.is_carried(mart)]
     if not checked:
         return []
@@ -160,12 +163,9 @@ def _failed_checks(settings: Settings, warehouse: Warehouse, dag: str, run_id: s
             variables[f"stale_before_{mart.name}"] = stale
     # Includes months that came out the same, because their inputs changed.
     months = {name: found for name, found in built.months.items() if found is not None and len(found) <= FEW_MONTHS}
-    outcomes = run_checks(
+    return run_checks(
         warehouse, settings.checks_folder / "marts", [mart.name for mart in checked], variables, months=months
     )
-    with warehouse.connect(f"gate {dag}") as session:
-        results.record(session.records, run_id, outcomes)
-    return [one for one in outcomes if one.outcome in FAILED]
 
 
 def is_comparable(last: publication.Publication | None, as_of: date) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
@@ -11,6 +12,7 @@ from adventureworks import incidents
 from adventureworks.catalog import MARTS, Mart, feeds_of, marts_of, reads_orders
 from adventureworks.columns import columns_of
 from adventureworks.due import Months, NothingToDo
+from adventureworks.errors import CandidateLost, Overtaken
 from adventureworks.gate import results
 from adventureworks.incidents import Incident
 from adventureworks.marts import approval
@@ -68,6 +70,9 @@ def _publish(settings: Settings, dag: str, run_id: str) -> Outcome:
         resolved: list[Incident] = []
         if done is None:
             built = unpublished(session.records, dag, run_id)
+            if not built.passed:
+                # Another attempt built the marts after they had passed.
+                raise CandidateLost(f"The staged rows of {dag} have not passed the gate.")
             # These marts passed the gate with warnings, or only because their failures were approved.
             imperfect = results.warned(session.records, run_id) | approval.failing(session.records, dag, run_id)
             if session.commits_twice:
@@ -90,10 +95,12 @@ def _publish(settings: Settings, dag: str, run_id: str) -> Outcome:
             require_staged(session, run_id, built)
         published = tuple(publication.of_run(session.records, run_id))
         confirmed = tuple(publication.confirmed_by(session.records, run_id))
+        attempt = candidate.hold(session.records, run_id, [mart.name for mart in marts])
         outcome = Outcome(published, confirmed, tuple(resolved), tuple(notices.of_run(session.records, run_id)))
     # Only after the commit, because creating a view commits on some engines. Until then the candidates show the same
     # rows.
-    with open_warehouse(settings).connect(f"publish {dag}") as session:
+    with suppress(Overtaken), open_warehouse(settings).connect(f"publish {dag}") as session:
+        candidate.require(session.records, attempt)
         for version in published:
             layout.show_published(session.data, MARTS[version.asset])
     return outcome

@@ -97,7 +97,7 @@ def publish_tables(outlet_events: Any = None) -> None:
 
     if not _has_work():
         return
-    # Staged rows that were lost are loaded again.
+    # Reads tables again that were lost, or that changed at the source while others were read.
     for version in publish(with_source(settings()), current_run_id()):
         print(f"{version.asset}: version {version.version}, {version.changed_rows:,} rows changed, {version.verdict}")
         outlet_events[SOURCE_ALIAS].add(asset(version.asset), extra=version.as_extra())

@@ -1,4 +1,8 @@
-"""Records of what is staged for an asset, as row count and digest, so that nothing else can be published.
+"""Records of what is staged for an asset, and by which attempt, so that nothing else can be published.
+
+An attempt of a task that Airflow has given up may still be running beside its retry. So each attempt that stages rows
+takes a number first (`begin`), and every transaction in which it writes makes sure that no other attempt has begun
+(`require`). It holds the number until it ends, so that the other attempt waits for what is being written.
 
 A crash of PostgreSQL empties staging tables, and on every engine another run may replace them. So the transaction that
 fills them records their contents in `ops.candidate`. A verdict counts only if the contents still match the record once
@@ -8,19 +12,20 @@ The builds of marts that depend on a part of an input also record the contents o
 tell whether it has changed since.
 
 Comparing afterwards is enough: a staging table that was emptied or replaced never returns to its earlier contents
-without being staged again.
+without being staged again, by another attempt.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 from typing import TypeVar
 
 from adventureworks.catalog import Mart, Part, SourceTable
 from adventureworks.columns import columns_of
-from adventureworks.errors import CandidateLost, ServiceUnavailable
+from adventureworks.errors import CandidateLost, Overtaken, ServiceUnavailable
 from adventureworks.warehouse.postgres import Connection
 from adventureworks.warehouse.session import Data, Session
 from adventureworks.warehouse.staging import SAME, StagedTable, rows_table
@@ -55,17 +60,59 @@ def with_restaging(step: Callable[[], T], stage: Callable[[], T | None]) -> T:
     raise ServiceUnavailable("Staged rows were lost repeatedly.", "The task is retried automatically.")
 
 
-def record(session: Session, run_id: str, entry: SourceTable | Mart) -> None:
-    """Record what a run staged for an asset. Only the last run's record is kept."""
-    _save(session.records, run_id, entry.asset, _contents(session.data, entry))
+@dataclass(frozen=True)
+class Attempt:
+    """An attempt of a run to stage or judge assets, with its number for each."""
+
+    run_id: str
+    numbers: Mapping[str, int]
 
 
-def shrink(session: Session, run_id: str, entry: SourceTable, removed: int) -> None:
+def begin(records: Connection, run_id: str, assets: Collection[str]) -> Attempt:
+    """Begin an attempt that may stage these assets; from now on, no earlier one may write anything of them."""
+    rows = records.execute(
+        "insert into ops.candidate as c (asset, run_id, attempt)"
+        " select asset, %s, 1 from unnest(%s::varchar[]) as a (asset)"
+        " on conflict (asset) do update set attempt = c.attempt + 1, run_id = excluded.run_id,"
+        " contents = case when c.run_id = excluded.run_id then c.contents end returning asset, attempt",
+        (run_id, sorted(assets)),
+    ).fetchall()
+    return Attempt(run_id, dict(rows))
+
+
+def hold(records: Connection, run_id: str, assets: Collection[str]) -> Attempt:
+    """Return the last attempt at those of these assets that the run staged or judged last.
+
+    None of these assets can be staged by another attempt before this transaction ends.
+    """
+    rows = records.execute(
+        "select asset, run_id, attempt from ops.candidate where asset = any(%s) order by asset for update",
+        (sorted(assets),),
+    ).fetchall()
+    return Attempt(run_id, {asset: number for asset, owner, number in rows if owner == run_id})
+
+
+def require(records: Connection, attempt: Attempt, asset: str = "") -> None:
+    """Raise `Overtaken` if another attempt at these assets, or at this one, has begun; none can until the commit."""
+    numbers = {asset: attempt.numbers[asset]} if asset else attempt.numbers
+    if hold(records, attempt.run_id, numbers).numbers != numbers:
+        cause = f"Another attempt has begun to stage or judge what {attempt.run_id} stages or judges."
+        raise Overtaken(cause, "No action is needed: that one continues.")
+
+
+def record(session: Session, attempt: Attempt, entry: SourceTable | Mart) -> None:
+    """Record what an attempt staged for an asset."""
+    require(session.records, attempt, entry.asset)
+    _save(session.records, entry, _contents(session.data, entry))
+
+
+def shrink(session: Session, attempt: Attempt, entry: SourceTable, removed: int) -> None:
     """Record the contents after the gate removed rows. Raises `CandidateLost` if more than these rows are missing."""
-    recorded, found = _recorded(session.records, run_id, entry), _contents(session.data, entry)
+    require(session.records, attempt, entry.asset)
+    recorded, found = _recorded(session.records, attempt.run_id, entry), _contents(session.data, entry)
     if recorded is None or _rows(recorded) - removed != _rows(found):
         raise CandidateLost(f"The staged rows of {entry.asset} are not the rows that were loaded.")
-    _save(session.records, run_id, entry.asset, found)
+    _save(session.records, entry, found)
 
 
 def lost(session: Session, run_id: str, entries: Collection[SourceTable] | Collection[Mart]) -> tuple[str, ...]:
@@ -84,7 +131,11 @@ def contents_of(data: Data, part: Part) -> PartContents:
 
 def record_part(records: Connection, run_id: str, mart: Mart, version: int, contents: PartContents) -> None:
     """Record what a run computes a mart from: the version of the input and the contents of the part that it reads."""
-    _save(records, run_id, _part_name(mart), {str(version): contents})
+    records.execute(
+        "insert into ops.candidate (asset, run_id, contents) values (%s, %s, %s)"
+        " on conflict (asset) do update set run_id = excluded.run_id, contents = excluded.contents",
+        (_part_name(mart), run_id, json.dumps({str(version): contents})),
+    )
 
 
 def is_part_published(records: Connection, mart: Mart, version: int, contents: PartContents) -> bool:
@@ -95,7 +146,8 @@ def is_part_published(records: Connection, mart: Mart, version: int, contents: P
     row = records.execute(
         "select c.contents from ops.publication as p join ops.candidate as c"
         " on c.asset = %s and c.run_id in (p.run_id, p.confirmed_by) where p.asset = %s"
-        " and p.version = (select max(n.version) from ops.publication as n where n.asset = p.asset)",
+        " and p.version = (select max(n.version) from ops.publication as n where n.asset = p.asset)"
+        " and c.contents is not null",
         (_part_name(mart), mart.name),
     ).fetchone()
     return row is not None and json.loads(row[0]) == {str(version): contents}
@@ -112,22 +164,18 @@ def _part_name(mart: Mart) -> str:
 
 def withdraw(records: Connection, assets: Collection[str]) -> None:
     """Have the run in progress, if there is one, stage these assets again before it publishes them."""
-    records.execute("delete from ops.candidate where asset = any(%s)", (list(assets),))
+    records.execute("update ops.candidate set contents = null where asset = any(%s)", (list(assets),))
 
 
-def _save(records: Connection, run_id: str, name: str, contents: Contents) -> None:
-    records.execute(
-        "insert into ops.candidate (asset, run_id, contents) values (%s, %s, %s)"
-        " on conflict (asset) do update set run_id = excluded.run_id, contents = excluded.contents",
-        (name, run_id, json.dumps(contents)),
-    )
+def _save(records: Connection, entry: SourceTable | Mart, contents: Contents) -> None:
+    records.execute("update ops.candidate set contents = %s where asset = %s", (json.dumps(contents), entry.asset))
 
 
 def _recorded(records: Connection, run_id: str, entry: SourceTable | Mart) -> Contents | None:
     row = records.execute(
         "select contents from ops.candidate where asset = %s and run_id = %s", (entry.asset, run_id)
     ).fetchone()
-    return json.loads(row[0]) if row else None
+    return json.loads(row[0]) if row and row[0] else None
 
 
 def _contents(data: Data, entry: SourceTable | Mart) -> Contents:

@@ -56,6 +56,9 @@ def prepare(session: Session) -> None:
     session.data.make_schemas(SCHEMAS)
     session.records.make_schemas(["ops"])
     migrate(session.records)
+    # The candidate views will show the published rows, so a run in progress has to stage its rows again. First, because
+    # an attempt that stages rows locks its records before the views.
+    session.records.execute("update ops.candidate set contents = null")
     session.data.execute(_text("quarantined_row.sql"))
     session.data.add_index("ops", "quarantined_row", ["asset", "status", "row_key"])
     present = {schema: session.data.columns_in(schema) for schema in PUBLISHED}
@@ -76,8 +79,6 @@ def prepare(session: Session) -> None:
             kept.make_table(session, mart, staged)
     for shared in SHARED_VIEWS:
         session.data.execute(_text(shared))
-    # The candidate views show the published rows again, so a run in progress has to stage its rows again.
-    session.records.execute("delete from ops.candidate")
     session.records.execute("delete from ops.layout")
     session.records.execute("insert into ops.layout (digest) values (%s)", (digest,))
 

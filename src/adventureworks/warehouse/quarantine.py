@@ -84,6 +84,12 @@ def blocked_rules(data: Data, asset: str) -> set[str]:
     return {str(rule) for (rule,) in rows}
 
 
+def staged_rules(data: Data) -> set[tuple[str, str]]:
+    """Return by table the rules that rows set aside by the current run break."""
+    rows = data.execute("select distinct asset, rule from ops.quarantined_row where status = 'staged'").fetchall()
+    return {(str(asset), str(rule)) for asset, rule in rows}
+
+
 def set_next_status(data: Data, entry: SourceTable, *, whole: bool, keys_unknown: bool) -> None:
     """Record the status that each open row will have once the staged rows are published.
 
