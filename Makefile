@@ -144,7 +144,7 @@ $(READY): requirements.lock requirements-uv.lock pyproject.toml
 	rm -f $@; \
 	echo "Installing the packages of requirements.lock: up to 660 MB to download ..."; \
 	received() { sed 's/:/ /' /proc/net/dev 2>/dev/null | awk '$$1 != "lo" { bytes += $$2 } END { printf "%d", bytes / 1000000 }'; }; \
-	(trap 'kill $$!; exit' TERM; seconds=0 before=$$(received); while sleep 15 >/dev/null 2>&1 & wait $$!; do \
+	(trap 'kill $$! 2>/dev/null; exit' TERM; seconds=0 before=$$(received); while sleep 15 >/dev/null 2>&1 & wait $$!; do \
 		seconds=$$((seconds + 15)); \
 		echo "... still installing after $$seconds seconds; $$(($$(received) - before)) MB received"; done) 9<&- & \
 	waiting=$$!; trap 'kill $$waiting 2>/dev/null' EXIT; \
