@@ -115,8 +115,18 @@ clean: ## remove the environment and the caches of tools, but keep databases and
 	rm -rf $(VENV) .venv-pysqlbridge build src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
+# An installer that is interrupted leaves parts of packages, which the next one takes for whole packages. So the file
+# $(READY) is absent until everything is installed, and an environment without it is created anew, from what is
+# downloaded. The lock is on this file, because .venv is emptied.
 $(READY): requirements.lock requirements-uv.lock pyproject.toml
 	@set -e; \
+	trap 'echo "Stopped. The same command goes on with what is downloaded." >&2; exit 130' INT TERM; \
+	exec 9<$(firstword $(MAKEFILE_LIST)); \
+	if command -v flock >/dev/null && ! flock --nonblock 9; then \
+		echo "Waiting for another make, which is installing the packages ..."; \
+		flock 9; \
+		if [ -e $@ ] && [ -z "$$(find $^ -newer $@)" ]; then exit; fi; \
+	fi; \
 	fits='import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))'; \
 	for python in $(PYTHONS); do \
 		if command -v $$python >/dev/null 2>&1 && $$python -c "$$fits" 2>/dev/null; then found=$$python; break; fi; \
@@ -125,15 +135,19 @@ $(READY): requirements.lock requirements-uv.lock pyproject.toml
 		echo "No Python from 3.11 to 3.13 was found (python3: $$(python3 --version 2>&1)). Install one, then try again." >&2; \
 		exit 1; \
 	fi; \
-	if ! $(BIN)/python -c "$$fits" 2>/dev/null || ! $(BIN)/python -m pip --version >/dev/null 2>&1; then \
+	if [ ! -e $@ ] || ! $(BIN)/python -c "$$fits" 2>/dev/null || ! $(BIN)/python -m pip --version >/dev/null 2>&1; then \
 		echo "Creating .venv with $$($$found --version) ..."; \
-		$$found -m venv --clear $(VENV) || { \
+		problem=$$($$found -m venv --clear $(VENV) 2>&1) || { \
+			echo "$$problem" >&2; \
 			echo "$$found cannot create an environment. On Debian or Ubuntu: apt install $$found-venv" >&2; exit 1; }; \
 	fi; \
-	echo "Installing the packages of requirements.lock ..."; \
-	(seconds=0; while sleep 30 >/dev/null 2>&1; do \
-		seconds=$$((seconds + 30)); echo "... still installing after $$seconds seconds"; done) & \
-	waiting=$$!; trap 'kill $$waiting 2>/dev/null' EXIT; trap 'exit 130' INT TERM; \
+	rm -f $@; \
+	echo "Installing the packages of requirements.lock: up to 660 MB to download ..."; \
+	received() { sed 's/:/ /' /proc/net/dev 2>/dev/null | awk '$$1 != "lo" { bytes += $$2 } END { printf "%d", bytes / 1000000 }'; }; \
+	(trap 'kill $$! 2>/dev/null; exit' TERM; seconds=0 before=$$(received); while sleep 15 >/dev/null 2>&1 & wait $$!; do \
+		seconds=$$((seconds + 15)); \
+		echo "... still installing after $$seconds seconds; $$(($$(received) - before)) MB received"; done) 9<&- & \
+	waiting=$$!; trap 'kill $$waiting 2>/dev/null' EXIT; \
 	pip="$(BIN)/python -m pip install --disable-pip-version-check --no-input --no-deps --quiet"; \
 	export PIP_DEFAULT_TIMEOUT="$${PIP_DEFAULT_TIMEOUT:-120}"; \
 	export UV_DEFAULT_INDEX="$(PACKAGE_INDEX)" UV_HTTP_TIMEOUT="$${UV_HTTP_TIMEOUT:-$$PIP_DEFAULT_TIMEOUT}"; \
@@ -146,4 +160,4 @@ $(READY): requirements.lock requirements-uv.lock pyproject.toml
 				"of your own, PIP_INDEX_URL. Then repeat the command: it goes on with what is downloaded." >&2; exit 1; }; \
 	fi; \
 	$$pip --no-build-isolation -e .; \
-	touch $(READY)
+	touch $@

@@ -88,17 +88,21 @@ def deliver(dag_id: str) -> Any:
         os.nice(10)
         known = settings()
         folder = report_folder(known)
-        remaining = list(delivery.stale_months(known, folder))
-        if not remaining:
+        stale = delivery.stale_months(known, folder)
+        if not stale:
             raise AirflowSkipException("No month has anything new to report.")
+
+        def until_newer_figures() -> Iterator[str]:
+            for place, month in enumerate(stale):
+                step = plan(known, dag_id) if place else None
+                if isinstance(step, Plan) and not step.refused:
+                    print(f"There are newer figures. The next run files {', '.join(stale[place:])}.")
+                    return
+                yield month
+
         try:
-            for done in delivery.deliver_all(known, folder, list(remaining), current_run_id()):
+            for done in delivery.deliver_all(known, folder, until_newer_figures(), current_run_id()):
                 print(f"{done.month}: {done.status}")
-                remaining.remove(done.month)
-                step = plan(known, dag_id)
-                if remaining and isinstance(step, Plan) and not step.refused:
-                    print(f"There are newer figures. The next run files {', '.join(remaining)}.")
-                    break
         finally:
             send_pending()
 

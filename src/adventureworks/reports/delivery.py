@@ -10,11 +10,12 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import asdict, astuple, dataclass
 from datetime import datetime
 from decimal import Decimal
-from itertools import product
+from itertools import islice, product
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -40,6 +41,9 @@ MEDIA_TYPES: Mapping[Kind, str] = {
     "document": "application/pdf",
 }
 PARTS = ("total", "region", "category")
+THREADS = 3
+"""How many months are delivered at a time. More would not be faster: only Typst and the databases work without Python's
+lock, and a month takes about half of its time there."""
 OWN, PARTIAL, OVER, AS_OF, BRIDGE, OTHER = "own", "partial", "over", "as_of", "profit_bridge", "other"
 
 log = logging.getLogger(__name__)
@@ -129,27 +133,45 @@ class NotDelivered(PlatformError):
 def deliver_all(settings: Settings, folder: Folder, keys: Iterable[str], run_id: str) -> Iterator[Delivery]:
     """Deliver the reports of several months, and yield each delivery. A month that fails does not stop the others.
 
-    It opens an incident. Raises NotDelivered, which names the failed months, after the others are delivered, or
-    ServiceUnavailable if a database does not respond.
+    Several months are delivered at a time, so they may be yielded in another order. `keys` is only asked for a month
+    that can be started. A month that fails opens an incident. Raises NotDelivered, which names the failed months, after
+    the others are delivered, or ServiceUnavailable if a database does not respond.
     """
     failed: dict[str, PlatformError] = {}
-    for key in keys:
+    for key, outcome in _outcomes(lambda key: deliver(settings, folder, key, run_id), iter(keys)):
         try:
-            yield deliver(settings, folder, key, run_id)
+            yield outcome.result()
         except ServiceUnavailable:
             raise
         except BaseException as error:
             if not is_failure(error):
                 raise
-            log.exception("The reports for %s were not delivered.", key)
+            log.error("The reports for %s were not delivered.", key, exc_info=error)
             failed[key] = _report_failure(settings, key, run_id, error)
     if failed:
+        failed = dict(sorted(failed.items()))
         causes = " ".join(f"{key}: {error.cause}" for key, error in failed.items())
         one = len(failed) == 1
         raise NotDelivered(
             f"The reports for {len(failed)} month{'' if one else 's'} were not delivered. {causes}",
             next(iter(failed.values())).next_step,
         )
+
+
+def _outcomes(deliver_month: Callable[[str], Delivery], keys: Iterator[str]) -> Iterator[tuple[str, Future[Delivery]]]:
+    """Deliver months in `THREADS` threads, and yield each one's key and finished future as soon as it has ended."""
+    pool = ThreadPoolExecutor(THREADS)
+    running: dict[Future[Delivery], str] = {}
+    try:
+        while True:
+            running.update((pool.submit(deliver_month, key), key) for key in islice(keys, THREADS - len(running)))
+            if not running:
+                return
+            for ended in wait(running, return_when=FIRST_COMPLETED).done:
+                yield running.pop(ended), ended
+    finally:
+        # If the task is ended, a file that hangs must not keep it from ending.
+        pool.shutdown(wait=False)
 
 
 def _report_failure(settings: Settings, key: str, run_id: str, error: BaseException) -> PlatformError:

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass, replace
 from datetime import date, timedelta
 from decimal import Decimal
+from functools import cached_property
 from typing import Any
 
 from psycopg import sql
@@ -149,7 +150,7 @@ class Month:
         """Whether the figures go up to the month's last day. Until the month is over, more of its orders may come."""
         return self.as_of >= _last_day(self.month)
 
-    @property
+    @cached_property
     def sold(self) -> tuple[Line, ...]:
         """The products sold in the month, by revenue."""
         return tuple(line for line in self.products if any(astuple(line.now)))
