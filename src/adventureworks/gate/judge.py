@@ -137,13 +137,15 @@ class _Judge:
         ).fetchall()
         self.accepted = {asset for asset, _, is_accepted in rows if is_accepted}
         # The foreign keys by table; empty if its check file cannot be read, which blocks the table later.
-        # References to a table that the source does not offer cannot be checked.
+        # References to a table, or by a column, that the source does not offer cannot be checked.
         self.not_offered = publication.not_offered(session.records)
+        self.editions = publication.editions(session.records)
+        self.declared = [check for asset in sorted(SOURCE_TABLES) for check in _declared(self.folder, asset)]
+        unchecked = {(check.table, check.rule) for check in self.declared if self._absent(check)}
         self.references = {
-            asset: [one for one in readable_references(self.folder, asset) if one.parent not in self.not_offered]
+            asset: [one for one in readable_references(self.folder, asset) if (asset, one.rule) not in unchecked]
             for asset in SOURCE_TABLES
         }
-        self.declared = [check for asset in sorted(SOURCE_TABLES) for check in _declared(self.folder, asset)]
         self.tables = {asset: StagedTable(entry) for asset, entry in SOURCE_TABLES.items()}
         self.batch = Batch(
             tables=frozenset(asset for asset, status, _ in rows if status == "staged"),
@@ -231,11 +233,11 @@ class _Judge:
         """
         passing = self.batch.passing
         whole = changed & passing
-        evaluable = [check for check in self.declared if not check.tables & self.not_offered]
+        evaluable = [check for check in self.declared if not self._absent(check)]
         skipped = [
             CheckOutcome(check.table, check.rule, "skipped", None, _not_offered(absent), (), check.dimension)
             for check in self.declared
-            if check.table in whole and (absent := check.tables & self.not_offered)
+            if check.table in whole and (absent := self._absent(check))
         ]
         only: dict[str, set[str]] = {one.table: set() for one in skipped}
         for check in evaluable:
@@ -252,7 +254,8 @@ class _Judge:
             for staged in self._sorted((whole | only.keys()) & passing):
                 with _checking(staged.asset):
                     variables |= self._variables_of(session, staged)
-        outcomes = run_checks(warehouse, self.folder, sorted(whole | only.keys()), variables, only=only)
+        measured = run_checks(warehouse, self.folder, sorted(whole | only.keys()), variables, only=only)
+        outcomes = [self._as_known(outcome) for outcome in measured]
         broken = {(one.table, one.rule) for one in failed_elsewhere(self.batch, outcomes)}
         return Findings(
             checks=[*outcomes, *skipped],
@@ -260,6 +263,21 @@ class _Judge:
             published=self._broken_already(broken),
             shapes=judge_changes(self.settings, self.run_id, self._sorted(whole), self.accepted),
         )
+
+    def _absent(self, check: DeclaredCheck) -> set[str]:
+        """Return the tables and columns that a rule reads and the source does not offer."""
+        columns = {
+            f"{asset}.{column}"
+            for asset, column in check.columns_read
+            if asset in self.editions and column in self.editions[asset].lacks(asset)
+        }
+        return columns | (check.tables & self.not_offered)
+
+    def _as_known(self, outcome: CheckOutcome) -> CheckOutcome:
+        """Return the outcome of a rule that only warns if the published data of the edition breaks it."""
+        edition = self.editions.get(outcome.table)
+        is_known = edition is not None and outcome.rule in edition.known_defects.get(outcome.table, ())
+        return replace(outcome, outcome="warn") if is_known and outcome.outcome == "fail" else outcome
 
     def keep(self, records: Connection, found: Findings) -> None:
         """Record the outcomes of checks, and how changes differ from earlier versions."""

@@ -53,8 +53,8 @@ def examine(url: SecretStr, password: SecretStr | None = None, *, allow_missing:
     with connected(address, _QUERY_TIMEOUT_S) as connection, translated(address):
         (database,) = fetch_all(connection, queries.DATABASE)
         tracks = database["updateability"] != "READ_ONLY"
-        tables = by_asset(fetch_all(connection, queries.tables_query(wanted, tracks=tracks)), wanted)
-        columns = columns_from(fetch_all(connection, queries.columns_query(wanted)), wanted)
+        tables = by_asset(fetch_all(connection, queries.tables_query(tracks=tracks)))
+        columns = columns_from(fetch_all(connection, queries.columns_query()), wanted)
     user = quoted(str(database["user_name"]))
     present = [table for table in wanted if table.asset in tables]
     absent = [table for table in wanted if table.asset not in columns]
