@@ -80,9 +80,7 @@ class ValidatedBatch:
         )
 
 
-def without_null_keys(
-    entry: SourceTable | Mart, frame: pl.DataFrame, lacks: Collection[str] = ()
-) -> pl.DataFrame:
+def without_null_keys(entry: SourceTable | Mart, frame: pl.DataFrame, lacks: Collection[str] = ()) -> pl.DataFrame:
     """Return the frame with NULL in key columns replaced by '' or 0, since the warehouse needs complete keys.
 
     The contract lets some keys be NULL at the source: the root of a hierarchy is the empty hierarchyid, which files
@@ -116,7 +114,8 @@ def validate(
 ) -> ValidatedBatch:
     """Split a batch into rows that satisfy the contract and rows that do not.
 
-    `lacks`: columns that the source does not offer. They are NULL, and rules that read them do not apply. `admitted`: rules on the decoding of texts. A row that breaks one of them may hold any texts that were decoded
+    `lacks`: columns that the source does not offer. They are NULL, and rules that read them do not apply.
+    `admitted`: rules on the decoding of texts. A row that breaks one of them may hold any texts that were decoded
     wrongly, because a person approved these rows as they are.
     Raises TableBlocked if a column is missing or has another type, because then no row of the table can be trusted.
     """
@@ -316,9 +315,7 @@ def _can_be_evaluated(check: Any, offered: Mapping[str, Any]) -> bool:
     return True
 
 
-def keeps_every_rule(
-    entry: SourceTable | Mart, frame: pl.DataFrame, lacks: frozenset[str] = frozenset()
-) -> bool:
+def keeps_every_rule(entry: SourceTable | Mart, frame: pl.DataFrame, lacks: frozenset[str] = frozenset()) -> bool:
     """Return whether one query over all rules of the model proves that no row breaks any of them.
 
     Pandera runs several queries for each rule, which takes longer on a small batch. Most batches are good. Options of a

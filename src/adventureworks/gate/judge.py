@@ -17,7 +17,7 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 from adventureworks.catalog import SOURCE_TABLES, unit_of
-from adventureworks.columns import keys_as_text
+from adventureworks.columns import key_of, keys_as_text
 from adventureworks.errors import CandidateLost, PlatformError, TableBlocked
 from adventureworks.gate import approval, losses, results
 from adventureworks.gate.check_files import DeclaredCheck, declared_checks
@@ -265,11 +265,15 @@ class _Judge:
         )
 
     def _absent(self, check: DeclaredCheck) -> set[str]:
-        """Return the tables and columns that a rule reads and the source does not offer."""
+        """Return the tables and columns that a rule reads and the source does not offer.
+
+        Keys are unique without the columns that are not offered.
+        """
+        is_about_key = check.kind == "uniqueness" and check.columns == key_of(SOURCE_TABLES[check.table])
         columns = {
             f"{asset}.{column}"
             for asset, column in check.columns_read
-            if asset in self.editions and column in self.editions[asset].lacks(asset)
+            if asset in self.editions and column in self.editions[asset].lacks(asset) and not is_about_key
         }
         return columns | (check.tables & self.not_offered)
 

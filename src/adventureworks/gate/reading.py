@@ -35,10 +35,6 @@ class TableReading:
         """Return the rows changed at or after `since`, or all rows if it is None."""
         return self._batches(lambda: self._snapshot.rows(self._entry, since))
 
-    def lacks(self) -> frozenset[str]:
-        """Return the contract's columns that the source does not offer."""
-        return self._snapshot.lacks(self._entry)
-
     def key_batches(self) -> Iterator[pa.RecordBatch]:
         """Return the key columns and the modification date of every row."""
         return self._batches(lambda: self._snapshot.keys(self._entry))

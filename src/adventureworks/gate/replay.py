@@ -172,9 +172,7 @@ def _refuse(keys: Collection[str], why: str, next_step: str | Step) -> None:
         raise PlatformError(f"{rows} {why}; for example {examples}.", next_step)
 
 
-def _still_broken(
-    entry: SourceTable, corrections: Mapping[str, Correction], lacks: frozenset[str]
-) -> list[str]:
+def _still_broken(entry: SourceTable, corrections: Mapping[str, Correction], lacks: frozenset[str]) -> list[str]:
     if not corrections:
         return []
     keys = [shown_key(json.loads(key)) for key in corrections]

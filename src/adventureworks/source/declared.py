@@ -81,9 +81,7 @@ def stored_tables(
         present = described[names[0]]
         wanted = {column.name: feed.renamed.get(column.name, column.name) for column in source_columns_of(table)}
         there = matched([*wanted.values(), *filter(None, (feed.filled, feed.empty))], present)
-        columns = {
-            name: there[theirs] for name, theirs in wanted.items() if theirs in there and name not in feed.lacks
-        }
+        columns = {name: there[theirs] for name, theirs in wanted.items() if theirs in there and name not in feed.lacks}
         others = {name: name for name in present if name not in columns.values()}
         row = next(iter(present.values()))
         relation = f"{quoted(row['schema_name'])}.{quoted(row['table_name'])}"

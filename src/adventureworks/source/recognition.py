@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 
 from adventureworks.catalog import ANALYSES, SOURCE_TABLES, marts_of, needed_tables, required_tables
 from adventureworks.errors import PlatformError, Step
@@ -17,8 +18,18 @@ _WAREHOUSE = "factinternetsales"
 _SHOWN = 3
 
 
-def require_tables(source: Source, *, allow_missing: bool = False, named: str = "") -> int:
-    """Return how many of the platform's tables the source has.
+@dataclass(frozen=True)
+class Offer:
+    """What a source offers."""
+
+    tables: int
+    """How many of the platform's tables it fills."""
+    lacks: str = ""
+    """What it does not offer of the tables that marts need, and the marts that stay empty, as sentences."""
+
+
+def require_tables(source: Source, *, allow_missing: bool = False, named: str = "") -> Offer:
+    """Return what the source offers.
 
     `named`: the source as a command has to name it, where it is neither configured nor the one used last.
     Raises `PlatformError` if it is another database, if it has none of them, or (unless `allow_missing`) if it lacks
@@ -34,23 +45,21 @@ def require_tables(source: Source, *, allow_missing: bool = False, named: str = 
         _refuse_other_database(source, names)
     if not found:
         raise _without_tables(source, names)
-    if missing and not allow_missing:
-        option = f"--source {shlex.quote(named)} " if named else ""
-        step = Step(
-            f"{source.how_to_offer}; or do without these marts:", f"adventureworks run {option}--allow-missing"
-        )
+    lacks, advice = "", source.how_to_offer
+    if missing:
+        lacks = f"does not offer {len(missing)} of the tables that marts need: {', '.join(sorted(missing))}"
         if edition:
+            lacks = f"is {edition.name}, whose tables fill {len(found)} of the platform's {len(SOURCE_TABLES)}"
+            advice = "Name the full (OLTP) AdventureWorks database instead"
+        empty = ", ".join(marts_without(missing))
+        if not allow_missing:
+            option = f"--source {shlex.quote(named)} " if named else ""
             raise PlatformError(
-                f"The source ({source.description}) is {edition.name}, whose tables fill {len(found)} of the platform's"
-                f" {len(SOURCE_TABLES)}. These marts would stay empty: {', '.join(marts_without(missing))}.",
-                Step("Name the full (OLTP) AdventureWorks database instead; or load what there is:", step.command),
+                f"The source ({source.description}) {lacks}. These marts would stay empty: {empty}.",
+                Step(f"{advice}; or do without these marts:", f"adventureworks run {option}--allow-missing"),
             )
-        raise PlatformError(
-            f"The source ({source.description}) does not offer {len(missing)} of the tables that marts need:"
-            f" {', '.join(sorted(missing))}. These marts would stay empty: {', '.join(marts_without(missing))}.",
-            step,
-        )
-    return len(found)
+        lacks = f"It {lacks}. These marts stay empty: {empty}."
+    return Offer(len(found), lacks)
 
 
 def marts_without(missing: Collection[str]) -> list[str]:
