@@ -23,6 +23,11 @@ class Feed:
     empty: str = ""
     """A column there: only rows in which it is NULL are read."""
 
+    @property
+    def is_partial(self) -> bool:
+        """Whether only some rows of the source's table belong to the table of the contracts."""
+        return bool(self.filled or self.empty)
+
 
 @dataclass(frozen=True)
 class Edition:

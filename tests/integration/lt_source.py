@@ -62,7 +62,8 @@ insert into "SalesLT"."Address" values
 insert into "SalesLT"."Customer" values
     (1, false, 'Mr.', 'Orlando', 'N.', 'Gee', null, 'A Bike Store', 'shop\\pamela0', 'orlando0@shop.example',
      '245-555-0173', 'hash', 'salt', default, '2005-08-01'),
-    (2, false, 'Mr.', 'Keith', null, 'Harris', 'Jr.', null, null, 'keith0@shop.example', null, 'hash', 'salt', default, '2006-08-01');
+    (2, false, 'Mr.', 'Keith', null, 'Harris', 'Jr.', null, null, 'keith0@shop.example', null, 'hash', 'salt',
+     default, '2006-08-01');
 insert into "SalesLT"."CustomerAddress" values
     (1, 9, 'Main Office', default, '2006-09-01'), (1, 11, 'Shipping', default, '2006-09-01');
 insert into "SalesLT"."ProductCategory" values

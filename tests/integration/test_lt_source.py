@@ -44,7 +44,9 @@ def states_of(pipeline: Pipeline) -> dict[str, AssetState]:
 
 def test_the_refusal_names_the_option_to_load_what_there_is(lt: Pipeline) -> None:
     source = PostgresSource(SecretStr(lt._source_url), batch_rows=1)
-    with pytest.raises(PlatformError, match="is AdventureWorksLT, whose tables fill 16 of the platform's 71") as refused:
+    with pytest.raises(
+        PlatformError, match="is AdventureWorksLT, whose tables fill 16 of the platform's 71"
+    ) as refused:
         require_tables(source, named="URL")
     assert isinstance(refused.value.next_step, Step)
     assert refused.value.next_step.command == "adventureworks run --source URL --allow-missing"
@@ -90,7 +92,9 @@ def test_the_tables_are_loaded_and_what_they_lack_is_not_offered(lt: Pipeline) -
     assert "the source does not offer Production_ProductCostHistory, " in str(step.reason)
 
     # Rules that read what is not offered were not checked; the defects that it would cause are not reported.
-    skipped = lt.published("select message from ops.check_result where asset = 'Person_Address' and outcome = 'skipped'")
+    skipped = lt.published(
+        "select message from ops.check_result where asset = 'Person_Address' and outcome = 'skipped'"
+    )
     assert ("Not checked: the source does not offer Person_Address.StateProvinceID.",) in skipped
     defects = "select rule, checked, failed from marts.data_quality where rule = any(%s) order by rule"
     rules = ["has_an_inventory_row", "finished_product_has_a_cost", "customer_answered_the_survey", "has_a_telephone"]

@@ -12,6 +12,7 @@ from adventureworks.columns import key_of, source_columns_of
 from adventureworks.errors import Step, TableBlocked
 from adventureworks.source.columns import matched, standing_for
 from adventureworks.source.editions import feeds_in
+from contracts.editions import Feed
 
 
 class DeclaredColumn(Protocol):
@@ -73,29 +74,36 @@ def stored_tables(
     found = {}
     for table in tables:
         feed, names = feeds.get(table.asset, (None, []))
-        if feed is None:
-            continue
-        if len(names) > 1:
-            found[table.asset] = StoredTable[Column]("", {}, tuple(names))
-            continue
-        present = described[names[0]]
-        wanted = {column.name: feed.renamed.get(column.name, column.name) for column in source_columns_of(table)}
-        there = matched([*wanted.values(), *filter(None, (feed.filled, feed.empty))], present)
-        columns = {name: there[theirs] for name, theirs in wanted.items() if theirs in there and name not in feed.lacks}
-        others = {name: name for name in present if name not in columns.values()}
-        row = next(iter(present.values()))
-        relation = f"{quoted(row['schema_name'])}.{quoted(row['table_name'])}"
-        conditions = [
-            f"{quoted(there.get(name, name))} {test}"
-            for name, test in ((feed.filled, "is not null"), (feed.empty, "is null"))
-            if name
-        ]
-        found[table.asset] = StoredTable(
-            f"(select * from {relation} where {' and '.join(conditions)})" if conditions else relation,
-            {name: column_of(name, present[stored]) for name, stored in {**others, **columns}.items()},
-            lacks=feed.lacks,
-        )
+        if feed is not None:
+            found[table.asset] = (
+                StoredTable[Column]("", {}, tuple(names))
+                if len(names) > 1
+                else _stored_table(table, feed, described[names[0]], quoted, column_of)
+            )
     return found
+
+
+def _stored_table(
+    table: SourceTable,
+    feed: Feed,
+    described: Mapping[str, Mapping[str, Any]],
+    quoted: Callable[[str], str],
+    column_of: Callable[[str, Mapping[str, Any]], Column],
+) -> StoredTable[Column]:
+    """Return a table as a feed fills it. `described`: the catalogue's rows on the feed's table, by column."""
+    wanted = {column.name: feed.renamed.get(column.name, column.name) for column in source_columns_of(table)}
+    there = matched([*wanted.values(), *filter(None, (feed.filled, feed.empty))], described)
+    columns = {name: there[theirs] for name, theirs in wanted.items() if theirs in there and name not in feed.lacks}
+    others = {name: name for name in described if name not in columns.values()}
+    row = next(iter(described.values()))
+    relation = f"{quoted(row['schema_name'])}.{quoted(row['table_name'])}"
+    tests = [(feed.filled, "is not null"), (feed.empty, "is null")]
+    conditions = [f"{quoted(there.get(name, name))} {test}" for name, test in tests if name]
+    return StoredTable(
+        f"(select * from {relation} where {' and '.join(conditions)})" if conditions else relation,
+        {name: column_of(name, described[stored]) for name, stored in {**others, **columns}.items()},
+        lacks=feed.lacks,
+    )
 
 
 class ColumnLookup(Generic[Column]):

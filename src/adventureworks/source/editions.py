@@ -27,14 +27,18 @@ def identity_with(source: str, present: Collection[str]) -> str:
     return edition.identity_of(source) if edition else source
 
 
+def feeds_of(edition: Edition | None) -> Mapping[str, Feed]:
+    """Return by asset the tables that an edition, or the full database, has for those of the contracts."""
+    return edition.feeds if edition else _FULL
+
+
 def feeds_in(present: Collection[str]) -> dict[str, tuple[Feed, list[str]]]:
     """Return by asset what fills each table of the contracts in a source with these tables (`schema.name`).
 
     With each feed come the names that stand for its table; there are several if it is ambiguous. A database that was
     created with unquoted names may have all of them in lower case.
     """
-    edition = edition_in(present)
-    feeds = edition.feeds if edition else _FULL
+    feeds = feeds_of(edition_in(present))
     found = standing_for({feed.table for feed in feeds.values()}, present)
     return {asset: (feed, found[feed.table]) for asset, feed in feeds.items() if feed.table in found}
 

@@ -188,7 +188,7 @@ def by_asset(rows: Iterable[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
     """
     stored = {f"{row['schema_name']}.{row['table_name']}": row for row in rows}
     return {
-        asset: {**stored[names[0]], **(_UNKNOWN if feed.filled or feed.empty else {})}
+        asset: {**stored[names[0]], **(_UNKNOWN if feed.is_partial else {})}
         for asset, (feed, names) in feeds_in(stored).items()
         if len(names) == 1
     }

@@ -144,18 +144,25 @@ def summary_of_missing_tables(states: list[AssetState]) -> str:
     if not missing and not partly:
         return ""
     tables = f"{len(missing)} {'table' if len(missing) == 1 else 'tables'}: {listed(missing, _MOST_TABLES)}"
-    columns = f"columns of {len(partly)}: {listed(partly, _MOST_TABLES)}"
-    found = "; and ".join(text for text, names in ((tables, missing), (columns, partly)) if names)
-    offers = f"The source does not offer {found}."
+    columns = f"columns of {len(partly)}{' others' if missing else ''}: {listed(partly, _MOST_TABLES)}"
+    offers = f"The source does not offer {'; and '.join([tables] * bool(missing) + [columns] * bool(partly))}."
+    marts = [state for state in states if state.kind == "mart"]
     stopped: dict[str, list[AssetState]] = {}
-    for state in states:
+    for state in marts:
         if state.lacks:
             stopped.setdefault(MARTS[state.asset].dag, []).append(state)
-    lines = [
-        f"{', '.join(one.asset for one in marts)}: {listed(marts[0].lacks, _MOST_REASONS)}"
-        for marts in stopped.values()
-    ]
-    return "\n  ".join([f"{offers} Marts that need something of it cannot be computed:" if lines else offers, *lines])
+    if not stopped:
+        return offers
+    others = listed([state.asset for state in marts if not state.lacks], _MOST_TABLES) or "none"
+    return "\n".join(
+        [
+            f"{offers} Marts that can be computed: {others}. The others need what is not offered:",
+            *(
+                f"  {', '.join(one.asset for one in together)}: {listed(together[0].lacks, _MOST_REASONS)}"
+                for together in stopped.values()
+            ),
+        ]
+    )
 
 
 _REFUSED = """
