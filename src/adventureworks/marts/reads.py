@@ -86,15 +86,10 @@ def absent_columns(lacking: Mapping[str, Collection[str]], checks: Path) -> dict
     needed = {}
     for dag in ANALYSES:
         if not is_tolerant(dag):
-            own = [mart.name for mart in marts_of(dag)]
-            upstream = {other for name in own for asset in upstream_of(name) & MARTS.keys() for other in _with(asset)}
-            needed[dag] = frozenset[str]().union(*(direct[name] for name in {*own, *upstream}))
+            upstream = {MARTS[name].dag for mart in marts_of(dag) for name in upstream_of(mart.name) if name in MARTS}
+            marts = (mart for other in {dag, *upstream} for mart in marts_of(other))
+            needed[dag] = frozenset[str]().union(*(direct[mart.name] for mart in marts))
     return {dag: columns for dag, columns in needed.items() if columns}
-
-
-def _with(mart: str) -> list[str]:
-    """Return the marts that are published together with a mart, including itself."""
-    return [one.name for one in marts_of(MARTS[mart].dag)]
 
 
 def _columns_checked(name: str, checks: Path) -> frozenset[Origin]:
