@@ -133,6 +133,8 @@ class Facts:
     """Analyses with an open incident because the reports of a month could not be delivered."""
     not_offered: frozenset[str] = frozenset()
     """The tables that the source does not have."""
+    absent_columns: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """By analysis: the columns (`table.column`) that it needs, directly or through others, and the source lacks."""
     completeness_changed: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """By mart: the months that became partial or complete. Only needed for the months of a plan."""
     rolled_back: Mapping[str, str] = field(default_factory=dict)
@@ -162,6 +164,8 @@ class Decisions:
     behind: Mapping[str, Behind]
     undelivered: Mapping[str, Plan] = field(default_factory=dict)
     """The analyses with nothing to compute but reports to deliver again, each with a plan without marts."""
+    lacks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """By analysis: the tables and columns that it needs and the source does not offer."""
 
     @property
     def runnable(self) -> dict[str, Plan]:
@@ -215,7 +219,8 @@ def decide(facts: Facts) -> Decisions:
         for dag, step in steps.items()
         if dag in facts.undelivered and isinstance(step, NothingToDo) and not step.waits
     }
-    return Decisions(steps, decider.behind(), undelivered)
+    lacks = {dag: tuple(lacking) for dag in ANALYSES if (lacking := decider.lacking(dag))}
+    return Decisions(steps, decider.behind(), undelivered, lacks)
 
 
 @dataclass(frozen=True)
@@ -273,6 +278,14 @@ class _Decider:
         """Return the newest version of each published input of an analysis."""
         return {asset: newest.number for asset in outside_inputs(dag) if (newest := self._facts.newest(asset))}
 
+    def lacking(self, dag: str) -> list[str]:
+        """Return the tables and columns that an analysis needs, directly or through others, and the source lacks.
+
+        A table that was published before is not lacking.
+        """
+        tables = {name for name in required_tables(dag) & self._facts.not_offered if not self._facts.newest(name)}
+        return sorted(tables | self._facts.absent_columns.get(dag, frozenset()))
+
     def _decide(self, dag: str) -> Plan | NothingToDo:
         if dag in self._facts.rolled_back:
             return NothingToDo(verbatim(self._facts.rolled_back[dag]), is_rolled_back=True)
@@ -280,9 +293,8 @@ class _Decider:
         tolerant = is_tolerant(dag)
         missing = [asset for asset in inputs if asset not in versions]
         changes = self._changes_of(dag)
-        if missing and not (tolerant and versions):
-            lacking = sorted(name for name in required_tables(dag) & self._facts.not_offered if name not in versions)
-            if lacking:
+        if dag in self._facts.absent_columns or (missing and not (tolerant and versions)):
+            if lacking := self.lacking(dag):
                 reason = phrase("the source does not offer {tables}", tables=", ".join(lacking))
             elif len(missing) == 1:
                 reason = phrase("{input} was never published", input=missing[0])

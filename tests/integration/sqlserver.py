@@ -88,41 +88,46 @@ class SqlServer:
         query = "&".join(f"{name}={value}" for name, value in wanted.items() if value)
         return f"mssql://reader:{password}@localhost:{port or self.port}/AdventureWorks?{query}"
 
-    def put(self, asset: str, columns: Columns, rows: Sequence[Sequence[Any]]) -> None:
-        """Create or replace a table."""
-        self.tables[asset] = columns
+    def put(self, table: str, columns: Columns, rows: Sequence[Sequence[Any]]) -> None:
+        """Create or replace a table: an asset, or `schema.name` for any other table."""
+        self.tables[table] = columns
         header = [self._stored(name) for name in columns]
-        write_csv(self.folder / f"{SOURCE_TABLES[asset].name}.csv", header, rows)
+        write_csv(self.folder / f"{named(table)[1]}.csv", header, rows)
         self.describe()
 
     def _stored(self, name: str) -> str:
         return name.lower() if self.lower_case else name
 
     def track(
-        self, asset: str, oldest: int, current: int, changes: Sequence[Sequence[Any]] = (), begin: int = 1
+        self,
+        table: str,
+        oldest: int,
+        current: int,
+        changes: Sequence[Sequence[Any]] = (),
+        begin: int = 1,
+        key: Sequence[str] = (),
     ) -> None:
         """Set the tracked changes of a table: version, operation (I, U or D) and key values of each.
 
-        `begin`: the version at which tracking began.
+        `begin`: the version at which tracking began. `key`: its columns, unless the table is an asset.
         """
-        self.tracked[asset] = (oldest, begin, current)
-        key = SOURCE_TABLES[asset].contract.to_schema().unique or []
+        self.tracked[table] = (oldest, begin, current)
+        key = key or SOURCE_TABLES[table].contract.to_schema().unique or []
         header = ["sys_change_version", "sys_change_operation", *map(self._stored, key)]
         placeholder = [0, "I", *[0] * len(key)]
-        write_csv(self.folder / f"changes_{SOURCE_TABLES[asset].name}.csv", header, [placeholder, *changes])
+        write_csv(self.folder / f"changes_{named(table)[1]}.csv", header, [placeholder, *changes])
         self.describe()
 
     def describe(self) -> None:
         """Rewrite the catalogue files."""
         tables, columns = [], []
         for asset, described in self.tables.items():
-            entry = SOURCE_TABLES[asset]
             versions = self.tracked.get(asset, ("", "", ""))
             readable = int(asset not in self.unreadable)
-            named = [self._stored(entry.schema), self._stored(entry.name)]
-            tables.append([*named, readable, readable, *versions, 3, int(asset in self.filtered)])
+            names = [self._stored(name) for name in named(asset)]
+            tables.append([*names, readable, readable, *versions, 3, int(asset in self.filtered)])
             columns += [
-                [*named, self._stored(name), *map(_cell, kind), int(name in self.masked)]
+                [*names, self._stored(name), *map(_cell, kind), int(name in self.masked)]
                 for name, kind in described.items()
             ]
         header = ["schema_name", "table_name", "readable", "tracking_visible"]
@@ -137,6 +142,12 @@ class SqlServer:
         database = [[self.made, self.group_id, updateability, int(self.snapshots), "reader"]]
         header = ["made", "group_id", "updateability", "snapshot_state", "user_name"]
         write_csv(self.folder / "catalogue_database.csv", header, database)
+
+
+def named(table: str) -> tuple[str, str]:
+    """Return the schema and the name of an asset's table, or of one given as `schema.name`."""
+    schema, _, name = table.partition(".")
+    return (schema, name) if name else (SOURCE_TABLES[table].schema, SOURCE_TABLES[table].name)
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:

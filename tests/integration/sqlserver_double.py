@@ -36,7 +36,9 @@ COLUMNS = (
     " is_masked"
     " from catalogue_columns"
 )
+RELATIONS = "select concat(schema_name, '.', table_name) as name from catalogue_tables"
 REWRITES = [
+    (re.compile(r"^.*is_ms_shipped.*$", re.S), RELATIONS),
     (re.compile(r"^.*change_tracking_min_valid_version.*$", re.S), TABLES),
     (re.compile(r"^.*has_perms_by_name.*from sys\.objects as o.*$", re.S), UNTRACKED),
     (re.compile(r"^.*from sys\.columns.*$", re.S), COLUMNS),

@@ -327,8 +327,8 @@ def test_records_older_than_the_data_are_brought_up_to_date(pipeline: Pipeline) 
     assert pipeline.published(renamed) != [(0,)]
     assert pipeline.published(renamed) <= products
     with pipeline.session() as session:
-        behind = decide_now(pipeline.settings, session).behind
-        assert all(state.fresh for state in asset_states(session.records, behind))
+        decided = decide_now(pipeline.settings, session)
+        assert all(state.fresh for state in asset_states(session.records, decided))
     assert pipeline.ingest().loaded == [], "once"
     assert pipeline.settle() == []
 

@@ -58,7 +58,7 @@ def session_of(pipeline: Pipeline, environment: str) -> AbstractContextManager[S
 
 def state_of(pipeline: Pipeline, asset: str) -> AssetState:
     with pipeline.session() as session:
-        return next(state for state in asset_states(session.records, {}) if state.asset == asset)
+        return next(state for state in asset_states(session.records) if state.asset == asset)
 
 
 def test_the_newest_result_of_a_rule_is_the_one_recorded_last(pipeline: Pipeline) -> None:

@@ -57,8 +57,8 @@ def test_vanished_orders_are_refused_from_any_source_address_until_accepted(
     assert f"adventureworks approve {HEADER}" in words(incident).next_step
     assert pipeline.published(f'select count(*) from raw."{HEADER}"') == [(before,)]
     with pipeline.session() as session:
-        behind = decide_now(pipeline.settings, session).behind
-        states = {state.asset: state for state in asset_states(session.records, behind)}
+        decided = decide_now(pipeline.settings, session)
+        states = {state.asset: state for state in asset_states(session.records, decided)}
     assert HEADER in states["daily_sales"].reads_blocked
     assert states["daily_sales"].fresh
     assert f"{HEADER} (since 2" in summary_of_marts(list(states.values()))

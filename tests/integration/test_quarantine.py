@@ -116,9 +116,7 @@ def relax(patch: pytest.MonkeyPatch) -> None:
     from adventureworks.gate import contract
 
     rules = contract._broken_rules
-    patch.setattr(
-        contract, "_broken_rules", lambda entry, frame: [one for one in rules(entry, frame) if one.rule != RULE]
-    )
+    patch.setattr(contract, "_broken_rules", lambda *given: [one for one in rules(*given) if one.rule != RULE])
 
 
 def test_a_correction_of_a_table_that_is_rolled_back_waits_for_the_release(

@@ -39,7 +39,7 @@ def test_years_of_check_results_do_not_slow_down_the_state_and_are_deleted_in_ti
         connection.commit()
         with pipeline.session() as session:
             session.records.execute("set statement_timeout = '5s'")
-            [state] = [state for state in asset_states(session.records, {}) if state.asset == TABLE]
+            [state] = [state for state in asset_states(session.records) if state.asset == TABLE]
         assert state.broken_rules == ("rule_2 (warn, 7 rows): of the last run",)
 
         results.clear(connection, datetime.now(UTC) - timedelta(days=90))
@@ -59,5 +59,5 @@ def test_years_of_check_results_do_not_slow_down_the_state_and_are_deleted_in_ti
 def test_the_state_can_be_read_before_the_records_are_migrated(pipeline: Pipeline) -> None:
     with pipeline.session() as session:
         layout.set_revision(session.records, "0010")
-        states = asset_states(session.records, decide_now(pipeline.settings, session).behind)
+        states = asset_states(session.records, decide_now(pipeline.settings, session))
         assert [state.asset for state in states if not state.fresh] == []

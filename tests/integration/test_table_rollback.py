@@ -175,7 +175,7 @@ def test_only_a_change_at_the_source_is_told_as_withheld(currencies: Currencies)
                 " on conflict (run_id, asset) do update set fingerprint = excluded.fingerprint",
                 (CURRENCY, fingerprint, publication.HELD),
             )
-            [state] = [one for one in asset_states(session.records, {}) if one.asset == CURRENCY]
+            [state] = [one for one in asset_states(session.records) if one.asset == CURRENCY]
         assert (state.withheld_since is not None) == is_told
 
 

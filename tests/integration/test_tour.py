@@ -92,7 +92,7 @@ def test_an_interrupted_step_is_repaired_and_can_be_repeated(
 def look(pipeline: Pipeline) -> tuple[dict[str, AssetState], int]:
     """Return the state of each table and mart, and the number of corrections in force."""
     with pipeline.session() as session:
-        states = asset_states(session.records, decide_now(pipeline.settings, session).behind)
+        states = asset_states(session.records, decide_now(pipeline.settings, session))
         corrections = sum(one.rows for one in decisions.in_force(session.records))
     return {state.asset: state for state in states}, corrections
 

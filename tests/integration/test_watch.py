@@ -130,9 +130,7 @@ def test_metrics_report_what_is_stale_blocked_set_aside_and_waiting(
     assert set(ages) == set(MARTS)
     assert min(ages.values()) >= 3 * HOUR
     with pipeline.session() as session:
-        states = {
-            state.asset: state for state in asset_states(session.records, decide_now(pipeline.settings, session).behind)
-        }
+        states = {state.asset: state for state in asset_states(session.records, decide_now(pipeline.settings, session))}
     assert {asset for asset, state in states.items() if state.verdict == "blocked"} == {"Sales_Store"}
     assert {mart for mart in MARTS if not states[mart].fresh} == stale, "`adventureworks status` agrees"
     verdicts = collector.values("adventureworks.assets", "verdict", kind="source")

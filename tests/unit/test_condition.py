@@ -25,8 +25,8 @@ STATES: list[tuple[dict[str, Any], Severity, str, str]] = [
     (
         {"fresh": False, "version": None, "verdict": "never published", "lacks": ("Sales_Currency",)},
         "mind",
-        "never published, needs tables that the source does not offer",
-        "never published, needs tables that the source does not offer (Sales_Currency)",
+        "never published, needs what the source does not offer",
+        "never published, needs what the source does not offer (Sales_Currency)",
     ),
     ({"fresh": False, "version": None, "verdict": "not offered"}, "mind", "not offered", "not offered"),
     (

@@ -201,9 +201,9 @@ def test_every_query_on_every_table_is_valid_tsql(real_data):
     versions = dict.fromkeys(SOURCE_TABLES, 41)
     statements = [
         queries.DATABASE,
-        queries.tables_query(every),
-        queries.tables_query(every, tracks=False),
-        queries.columns_query(every),
+        queries.tables_query(),
+        queries.tables_query(tracks=False),
+        queries.columns_query(),
     ]
     statements.append(queries.changed_tables_query(versions, tables))
     for table in every:

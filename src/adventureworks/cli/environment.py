@@ -49,7 +49,7 @@ def build(settings: Settings, name: str) -> int:
         reuse_published(base, here)
         refused = _ingest(here) + analyse(here, out.print)
         with open_warehouse(here).connect("environment") as session:
-            states = asset_states(session.records, decide_now(here, session).behind)
+            states = asset_states(session.records, decide_now(here, session))
             reused = set[str]().union(*(session.data.views_in(schema) for schema in PUBLISHED))
     marts = [state for state in states if state.kind == "mart"]
     obtainable = [state for state in states if state.is_obtainable]

@@ -159,8 +159,10 @@ def _check_source(settings: Settings, chosen: str, progress: Progress, *, named:
         opened = open_source(_with_source(settings, chosen))
         # A URL may hold a password, so it is not shown.
         shown = ("URL" if "://" in chosen else chosen) if named else ""
-        tables = require_tables(opened, allow_missing=settings.allow_missing, named=shown)
-        progress.note(f"Source: {form_of(opened, tables)}")
+        offer = require_tables(opened, allow_missing=settings.allow_missing, named=shown)
+        progress.note(f"Source: {form_of(opened, offer.tables)}")
+        if offer.lacks:
+            progress.note(offer.lacks, "yellow")
     except PlatformError as error:
         if Home(settings.home).remembered("source") != chosen:
             raise
@@ -400,8 +402,8 @@ def _outcome(platform: Platform, metadata: Metadata, before: int, printed: Set[s
     with _reading(platform) as session:
         if not _is_ready(session.records):
             return Outcome([], [], failed)
-        behind = decide_now(platform.settings, session).behind
-        return Outcome(asset_states(session.records, behind), open_incidents(session.records), failed, printed)
+        decided = decide_now(platform.settings, session)
+        return Outcome(asset_states(session.records, decided), open_incidents(session.records), failed, printed)
 
 
 def _reading(platform: Platform) -> AbstractContextManager[Session]:

@@ -82,11 +82,11 @@ def _read(settings: Settings, asset: str | None) -> _Found:
         records = session.records
         if not is_laid_out(records):
             return nothing
-        behind = decide_now(settings, session).behind
+        decided = decide_now(settings, session)
         return _Found(
-            [state for state in asset_states(records, behind) if asset in (None, state.asset)],
+            [state for state in asset_states(records, decided) if asset in (None, state.asset)],
             [incident for incident in open_incidents(records) if asset in (None, incident.asset)],
-            freshness(promises(settings), records, behind, datetime.now(UTC)),
+            freshness(promises(settings), records, decided.behind, datetime.now(UTC)),
             publication.newest(records, asset) if asset else None,
             publication.newest_versions(records, [*SOURCE_TABLES, *MARTS]) if asset else {},
             intervention.of_asset(records, asset, MAX_INTERVENTIONS) if asset else [],
@@ -180,7 +180,7 @@ def _why_notable(state: AssetState, promised: Mapping[str, Freshness] | None) ->
         # A build that failed broke no rule.
         ": ".join(filter(None, (since, "; ".join(state.broken_rules)))) if since else "",
         rows if state.kind == "source" and state.set_aside else "",
-        *(str(remark) for remark in remarks(state, ENGLISH) if remark.text != state.verdict),
+        *(str(one) for one in remarks(state, ENGLISH) if one.severity != "good" and one.text != state.verdict),
         f"not published within the promised {_minutes(known)} minutes" if known and known.missed else "",
     )
     return "; ".join(filter(None, facts))

@@ -183,9 +183,9 @@ def look(settings: Settings, addresses: Endpoints) -> Snapshot:
         runs, pending = airflow_tables.active_runs(airflow), airflow_tables.pending_events(airflow)
     with PostgresWarehouse(Records(addresses.reader_url)).connect("tour") as session:
         records = session.records
-        behind = decide_now(settings, session).behind
+        decided = decide_now(settings, session)
         return Snapshot(
-            states={state.asset: state for state in asset_states(records, behind)},
+            states={state.asset: state for state in asset_states(records, decided)},
             corrections=sum(one.rows for one in decisions.in_force(records, LINES) if one.kind == decisions.CORRECTED),
             restated=dict(
                 records.execute("select month, revision from ops.monthly_report where status = 'restated'").fetchall()

@@ -271,8 +271,8 @@ def overview(session: Session, language: Language) -> Overview:
 
 def assets(settings: Settings, session: Session) -> list[Asset]:
     """Return every table and mart: blocked ones first, then unpublished and stale ones, then by name."""
-    behind = decide_now(settings, session).behind
-    promised = freshness(promises(settings), session.records, behind, datetime.now(UTC))
+    decided = decide_now(settings, session)
+    promised = freshness(promises(settings), session.records, decided.behind, datetime.now(UTC))
     found = [
         Asset(
             state,
@@ -280,7 +280,7 @@ def assets(settings: Settings, session: Session) -> list[Asset]:
             entry(state.asset).owner,
             producer_of(state.asset),
         )
-        for state in asset_states(session.records, behind)
+        for state in asset_states(session.records, decided)
     ]
     order = {"blocked": 0, "never published": 1}
     return sorted(found, key=lambda one: (order.get(one.state.verdict, 2), one.state.fresh, one.state.asset))

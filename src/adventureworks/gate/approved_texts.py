@@ -19,9 +19,16 @@ from adventureworks.warehouse.staging import StagedTable
 
 
 def admit_published(
-    warehouse: Warehouse, staged: StagedTable, batch: pa.RecordBatch, validated: ValidatedBatch
+    warehouse: Warehouse,
+    staged: StagedTable,
+    batch: pa.RecordBatch,
+    validated: ValidatedBatch,
+    lacks: frozenset[str] = frozenset(),
 ) -> list[ValidatedBatch]:
-    """Return a validated batch without the damaged rows that are published as they are, and these rows as a batch."""
+    """Return a validated batch without the damaged rows that are published as they are, and these rows as a batch.
+
+    `lacks`: the columns that the source does not offer.
+    """
     damaged = [place for place, one in enumerate(validated.rejections) if is_about_decoding(one.rule)]
     places = _published(warehouse, staged, validated, damaged) if damaged else []
     if not places:
@@ -30,7 +37,7 @@ def admit_published(
     rows = batch.take(pa.array([one.row for one in found]))
     return [
         validated.without((), frozenset(places)),
-        validate(staged.entry, rows, admitted={one.rule for one in found}),
+        validate(staged.entry, rows, admitted={one.rule for one in found}, lacks=lacks),
     ]
 
 

@@ -78,14 +78,31 @@ class DeclaredCheck:
         named = {self.table}
         if match := _REFERENCE.fullmatch(self.line):
             named.add(match[2].strip('"'))
-        if self.query:
-            try:
-                tree = sqlglot.parse_one(self.query, dialect="postgres")
-            except sqlglot.errors.SqlglotError:
-                # The scan reports the error when the rule's own table is checked.
-                return frozenset(named)
-            named |= {found.name for found in tree.find_all(exp.Table)} & {*SOURCE_TABLES, *MARTS}
+        if self._tree is not None:
+            named |= {found.name for found in self._tree.find_all(exp.Table)} & {*SOURCE_TABLES, *MARTS}
         return frozenset(named)
+
+    @cached_property
+    def columns_read(self) -> frozenset[tuple[str, str]]:
+        """The columns that the rule reads, each with its table.
+
+        A column of a query that names no table counts for all tables of the query.
+        """
+        read = {(self.table, column) for column in self.columns}
+        if self._tree is not None:
+            named = {found.alias_or_name: found.name for found in self._tree.find_all(exp.Table)}
+            for column in self._tree.find_all(exp.Column):
+                tables = [named[column.table]] if column.table in named else [] if column.table else named.values()
+                read |= {(table, column.name) for table in tables}
+        return frozenset(read)
+
+    @cached_property
+    def _tree(self) -> exp.Expr | None:
+        """The parsed query; None if there is none, or it is invalid: the scan of the rule's own table reports that."""
+        try:
+            return sqlglot.parse_one(self.query, dialect="postgres") if self.query else None
+        except sqlglot.errors.SqlglotError:
+            return None
 
 
 def check_file(folder: Path, asset: str) -> Path:

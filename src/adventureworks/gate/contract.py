@@ -6,8 +6,10 @@ whole table (keys across batches, references, volume) are not checked here.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Collection, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import polars as pl
@@ -78,15 +80,17 @@ class ValidatedBatch:
         )
 
 
-def without_null_keys(entry: SourceTable | Mart, frame: pl.DataFrame) -> pl.DataFrame:
-    """Return the frame with NULL in key columns replaced by the empty string, since the warehouse needs complete keys.
+def without_null_keys(entry: SourceTable | Mart, frame: pl.DataFrame, lacks: Collection[str] = ()) -> pl.DataFrame:
+    """Return the frame with NULL in key columns replaced by '' or 0, since the warehouse needs complete keys.
 
     The contract lets some keys be NULL at the source: the root of a hierarchy is the empty hierarchyid, which files
-    write as an empty value.
+    write as an empty value. `lacks`: the columns that the source does not offer, which are NULL in every row.
     """
     key = key_of(entry)
     return frame.with_columns(
-        pl.col(column.name).fill_null("") for column in columns_of(entry) if column.nullable and column.name in key
+        pl.col(column.name).fill_null("" if column.dtype == pl.String else 0)
+        for column in columns_of(entry)
+        if column.name in key and (column.nullable or column.name in lacks)
     )
 
 
@@ -101,16 +105,27 @@ def is_about_decoding(rule: str) -> bool:
     return rule.endswith(f"_{_UNDAMAGED}")
 
 
-def validate(entry: SourceTable | Mart, batch: pa.RecordBatch, *, admitted: Collection[str] = ()) -> ValidatedBatch:
+def validate(
+    entry: SourceTable | Mart,
+    batch: pa.RecordBatch,
+    *,
+    admitted: Collection[str] = (),
+    lacks: frozenset[str] = frozenset(),
+) -> ValidatedBatch:
     """Split a batch into rows that satisfy the contract and rows that do not.
 
+    `lacks`: columns that the source does not offer. They are NULL, and rules that read them do not apply.
     `admitted`: rules on the decoding of texts. A row that breaks one of them may hold any texts that were decoded
     wrongly, because a person approved these rows as they are.
     Raises TableBlocked if a column is missing or has another type, because then no row of the table can be trusted.
     """
     frame = _frame(entry, batch)
     delivered = source_columns_of(entry)
-    missing = [column.name for column in delivered if column.name not in frame.columns and column.computed is None]
+    missing = [
+        column.name
+        for column in delivered
+        if column.name not in frame.columns and column.computed is None and column.name not in lacks
+    ]
     if missing:
         raise TableBlocked(entry.asset, "columns_are_there", f"the source no longer has {_listed(missing)}.")
     columns = tuple(column for column in delivered if column.name in frame.columns)
@@ -120,11 +135,16 @@ def validate(entry: SourceTable | Mart, batch: pa.RecordBatch, *, admitted: Coll
     # in place of a number is a changed type, which blocks the table.
     parses_text = _is_all_text(frame)
     typed, unreadable = _typed(entry, frame, columns, parses_text, admitted)
-    typed = with_computed(entry, without_null_keys(entry, typed))
+    typed = typed.with_columns(
+        pl.lit(None, column.dtype).alias(column.name)
+        for column in delivered
+        if column.name in lacks and column.name not in typed.columns
+    )
+    typed = with_computed(entry, without_null_keys(entry, typed, lacks))
     derived, underivable = _derived(entry, typed)
     typed = typed.hstack(derived).select(column.name for column in columns_of(entry))
     # Only the first rejection of a row is kept: report a missing or wrong key as such, not as a duplicate.
-    rules = sorted(_broken_rules(entry, typed), key=lambda rejection: rejection.rule == KEY_IS_UNIQUE)
+    rules = sorted(_broken_rules(entry, typed, lacks), key=lambda rejection: rejection.rule == KEY_IS_UNIQUE)
     broken = {rejection.row: rejection for rejection in reversed([*unreadable, *underivable, *rules])}
     rows = sorted(broken)
     good = typed.with_row_index("__row").filter(~pl.col("__row").is_in(rows)).drop("__row") if rows else typed
@@ -251,14 +271,17 @@ def _from_xml_text(texts: pl.Series, target: pl.DataType) -> pl.Series:
     return parsed(texts, target)
 
 
-def _broken_rules(entry: SourceTable | Mart, frame: pl.DataFrame) -> list[Rejection]:
+def _broken_rules(
+    entry: SourceTable | Mart, frame: pl.DataFrame, lacks: frozenset[str] = frozenset()
+) -> list[Rejection]:
     """Return the rejections by the rules of the model, in the contract's order."""
     from pandera.errors import SchemaErrors
 
-    if keeps_every_rule(entry, frame):
+    if keeps_every_rule(entry, frame, lacks):
         return []
     try:
-        entry.contract.validate(frame, lazy=True)
+        model = _reduced(entry.contract, lacks) if lacks else entry.contract
+        model.validate(frame, lazy=True)
     except SchemaErrors as errors:
         rejections = []
         for error in errors.schema_errors:
@@ -269,13 +292,36 @@ def _broken_rules(entry: SourceTable | Mart, frame: pl.DataFrame) -> list[Reject
     return []
 
 
-def keeps_every_rule(entry: SourceTable | Mart, frame: pl.DataFrame) -> bool:
+@lru_cache(maxsize=256)
+def _reduced(contract: Any, lacks: frozenset[str]) -> Any:
+    """Return a contract's schema without the rules that read columns that the source does not offer."""
+    schema = copy.deepcopy(contract.to_schema())
+    for name in lacks:
+        schema.columns[name].nullable = True
+        schema.columns[name].checks = []
+    offered = {name: column.dtype.type for name, column in schema.columns.items() if name not in lacks}
+    schema.checks = [check for check in schema.checks if _can_be_evaluated(check, offered)]
+    return schema
+
+
+def _can_be_evaluated(check: Any, offered: Mapping[str, Any]) -> bool:
+    """Return whether a rule between columns reads only these columns."""
+    from pandera.api.polars.types import PolarsData
+
+    try:
+        check._check_fn(PolarsData(pl.LazyFrame(schema=offered), "*")).collect_schema()
+    except pl.exceptions.ColumnNotFoundError:
+        return False
+    return True
+
+
+def keeps_every_rule(entry: SourceTable | Mart, frame: pl.DataFrame, lacks: frozenset[str] = frozenset()) -> bool:
     """Return whether one query over all rules of the model proves that no row breaks any of them.
 
     Pandera runs several queries for each rule, which takes longer on a small batch. Most batches are good. Options of a
     model that this query does not know, such as parsers, must not be used.
     """
-    schema = entry.contract.to_schema()
+    schema = _reduced(entry.contract, lacks) if lacks else entry.contract.to_schema()
     try:
         if {name: column.dtype.type for name, column in schema.columns.items()} != dict(frame.schema):
             return False

@@ -50,12 +50,18 @@ class Corrections:
     """The corrections of one table, applied to the batches of one reading."""
 
     def __init__(
-        self, entry: SourceTable, found: Mapping[str, Correction], forgotten_ids: Collection[int] = ()
+        self,
+        entry: SourceTable,
+        found: Mapping[str, Correction],
+        forgotten_ids: Collection[int] = (),
+        lacks: frozenset[str] = frozenset(),
     ) -> None:
         """`found`: the corrections in force, by the row's key as quarantine stores it.
 
-        `forgotten_ids`: the ids of forgotten people, whom corrections do not bring back.
+        `forgotten_ids`: the ids of forgotten people, whom corrections do not bring back. `lacks`: the columns that the
+        source does not offer.
         """
+        self._lacks = lacks
         self._entry = entry
         self._forgotten_ids = forgotten_ids
         self._found = found
@@ -87,7 +93,7 @@ class Corrections:
             return [rest]
         rows = as_batch(self._entry, [self._found[key].row for key in keys])
         batch, _ = without_forgotten(self._entry, rows, self._forgotten_ids)
-        return [rest, validate(self._entry, batch)]
+        return [rest, validate(self._entry, batch, lacks=self._lacks)]
 
     def _replaced(
         self, frame: pl.DataFrame, identities: Iterable[tuple[Any, ...]], delivered: Collection[str]

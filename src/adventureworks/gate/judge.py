@@ -17,7 +17,7 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 from adventureworks.catalog import SOURCE_TABLES, unit_of
-from adventureworks.columns import keys_as_text
+from adventureworks.columns import key_of, keys_as_text
 from adventureworks.errors import CandidateLost, PlatformError, TableBlocked
 from adventureworks.gate import approval, losses, proofs, results
 from adventureworks.gate.check_files import DeclaredCheck, declared_checks
@@ -167,13 +167,15 @@ class _Judge:
         ).fetchall()
         self.accepted = {asset for asset, _, is_accepted in rows if is_accepted}
         # The foreign keys by table; empty if its check file cannot be read, which blocks the table later.
-        # References to a table that the source does not offer cannot be checked.
+        # References to a table, or by a column, that the source does not offer cannot be checked.
         self.not_offered = publication.not_offered(session.records)
+        self.editions = publication.editions(session.records)
+        self.declared = [check for asset in sorted(SOURCE_TABLES) for check in _declared(self.folder, asset)]
+        unchecked = {(check.table, check.rule) for check in self.declared if self._absent(check)}
         self.references = {
-            asset: [one for one in readable_references(self.folder, asset) if one.parent not in self.not_offered]
+            asset: [one for one in readable_references(self.folder, asset) if (asset, one.rule) not in unchecked]
             for asset in SOURCE_TABLES
         }
-        self.declared = [check for asset in sorted(SOURCE_TABLES) for check in _declared(self.folder, asset)]
         self.tables = {asset: StagedTable(entry) for asset, entry in SOURCE_TABLES.items()}
         self.versions = publication.newest_versions(session.records, sorted(SOURCE_TABLES))
         self.batch = Batch(
@@ -288,11 +290,11 @@ class _Judge:
         """
         passing = self.batch.passing
         whole = changed & passing
-        evaluable = [check for check in self.declared if not check.tables & self.not_offered]
+        evaluable = [check for check in self.declared if not self._absent(check)]
         skipped = [
             CheckOutcome(check.table, check.rule, "skipped", None, _not_offered(absent), (), check.dimension)
             for check in self.declared
-            if check.table in whole and (absent := check.tables & self.not_offered)
+            if check.table in whole and (absent := self._absent(check))
         ]
         wanted = [
             check
@@ -312,7 +314,8 @@ class _Judge:
                     variables |= self._variables_of(session, staged)
         # A table whose check file cannot be read declares no rules; evaluating the file reports that.
         assets = sorted(asset for asset in whole | only.keys() if only.get(asset) != set())
-        outcomes = run_checks(warehouse, self.folder, assets, variables, only=only) + [passed(one) for one in proven]
+        measured = run_checks(warehouse, self.folder, assets, variables, only=only)
+        outcomes = [self._as_known(outcome) for outcome in measured] + [passed(one) for one in proven]
         self.outcomes |= {(one.table, one.rule): one for one in outcomes}
         reads = {(check.table, check.rule): check.tables for check in evaluable}
         for one in outcomes:
@@ -325,6 +328,25 @@ class _Judge:
             published=self._broken_already(broken),
             shapes=judge_changes(self.settings, self.attempt, self._sorted(whole), self.accepted),
         )
+
+    def _absent(self, check: DeclaredCheck) -> set[str]:
+        """Return the tables and columns that a rule reads and the source does not offer.
+
+        Keys are unique without the columns that are not offered.
+        """
+        is_about_key = check.kind == "uniqueness" and check.columns == key_of(SOURCE_TABLES[check.table])
+        columns = {
+            f"{asset}.{column}"
+            for asset, column in check.columns_read
+            if asset in self.editions and column in self.editions[asset].lacks(asset) and not is_about_key
+        }
+        return columns | (check.tables & self.not_offered)
+
+    def _as_known(self, outcome: CheckOutcome) -> CheckOutcome:
+        """Return the outcome of a rule that only warns if the published data of the edition breaks it."""
+        edition = self.editions.get(outcome.table)
+        is_known = edition is not None and outcome.rule in edition.known_defects.get(outcome.table, ())
+        return replace(outcome, outcome="warn") if is_known and outcome.outcome == "fail" else outcome
 
     def keep(self, records: Connection, found: Findings) -> None:
         """Record the outcomes of checks, and how changes differ from earlier versions."""

@@ -222,6 +222,8 @@ class _TableLoad:
         self.entry = entry
         self.staged = StagedTable(entry)
         self.reading = TableReading(snapshot, entry, settings.table_timeout_minutes)
+        self.lacks = snapshot.lacks(entry)
+        """The contract's columns that the source does not offer."""
         self.staged_rows: Counter[str] = Counter()
         """By staging table: the number of rows appended so far."""
         self.seen: set[tuple[str, str]] = set()
@@ -239,7 +241,7 @@ class _TableLoad:
             last = None if self.snapshot.complete else self._last_reading(session.records, latest)
             self.forgotten_ids = forgotten.ids_in(forgotten.of_anyone(session.records), self.entry)
             found = decisions.corrections(session.records, self.entry.asset)
-            corrections = Corrections(self.entry, found, self.forgotten_ids)
+            corrections = Corrections(self.entry, found, self.forgotten_ids, self.lacks)
             admitted = approval.admitted_rules(session.records, self.run_id, self.entry.asset)
         tracked = None
         if last and self.reading.tracks():
@@ -251,10 +253,10 @@ class _TableLoad:
         for delivered in self._batches(since, tracked):
             with self._contained("read", partial(self._unreadable_column, delivered)):
                 batch, of_forgotten = without_forgotten(self.entry, delivered, self.forgotten_ids)
-                validated = validate(self.entry, batch, admitted=admitted)
+                validated = validate(self.entry, batch, admitted=admitted, lacks=self.lacks)
             read += delivered.num_rows
             self.of_forgotten += of_forgotten
-            admissible = admit_published(self.warehouse, self.staged, batch, validated)
+            admissible = admit_published(self.warehouse, self.staged, batch, validated, self.lacks)
             for part in (part for one in admissible for part in corrections.applied(one, batch.schema.names)):
                 good = protected(self.entry, part.good).with_columns(pl.lit(False).alias(SAME))
                 with self._contained("stored", partial(self._refused_column, good)):
@@ -335,8 +337,11 @@ class _TableLoad:
         ).fetchone()
         if row is None or row[0] is None or (latest and row[0] > latest):
             return None
-        if any(column.is_padded or column.is_hierarchy for column in self.staged.key_columns):
-            # Some keys would be looked up individually, and not every source knows them without padding, or encoded.
+        if any(
+            column.is_padded or column.is_hierarchy or column.name in self.lacks for column in self.staged.key_columns
+        ):
+            # Some keys would be looked up individually, and not every source knows them without padding, or encoded,
+            # or has all of their columns.
             return None
         newest, fingerprint, blocked = row
         return _Reading(newest, None if blocked else fingerprint)

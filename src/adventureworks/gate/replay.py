@@ -21,7 +21,7 @@ from adventureworks.gate.corrections import as_batch
 from adventureworks.gate.pseudonyms import without_forgotten
 from adventureworks.gate.quarantine import QuarantinedRow
 from adventureworks.gate.row_text import RowText, canonical, digest, key_text, row_key, shown_key
-from adventureworks.warehouse import decisions, forgotten
+from adventureworks.warehouse import decisions, forgotten, publication
 from adventureworks.warehouse.decisions import MOST_CORRECTIONS, Correction
 from adventureworks.warehouse.postgres import Connection
 from adventureworks.warehouse.session import Session
@@ -104,7 +104,8 @@ def plan(session: Session, entry: SourceTable, rule: str, edited: Sequence[RowTe
         raise PlatformError(
             f"{entry.asset}: at most {MOST_CORRECTIONS:,} corrections can be in force.", "Fix the rows at the source."
         )
-    return Replay(rules, corrections, unchanged, _still_broken(entry, corrections))
+    lacks = publication.lacking(records).get(entry.asset, frozenset())
+    return Replay(rules, corrections, unchanged, _still_broken(entry, corrections, lacks))
 
 
 def start(records: Connection, entry: SourceTable, replay: Replay, by: str) -> None:
@@ -171,9 +172,9 @@ def _refuse(keys: Collection[str], why: str, next_step: str | Step) -> None:
         raise PlatformError(f"{rows} {why}; for example {examples}.", next_step)
 
 
-def _still_broken(entry: SourceTable, corrections: Mapping[str, Correction]) -> list[str]:
+def _still_broken(entry: SourceTable, corrections: Mapping[str, Correction], lacks: frozenset[str]) -> list[str]:
     if not corrections:
         return []
     keys = [shown_key(json.loads(key)) for key in corrections]
-    validated = validate(entry, as_batch(entry, [one.row for one in corrections.values()]))
+    validated = validate(entry, as_batch(entry, [one.row for one in corrections.values()]), lacks=lacks)
     return [f"{keys[rejection.row]}: {rejection.message}" for rejection in validated.rejections]

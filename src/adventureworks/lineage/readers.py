@@ -6,6 +6,7 @@ from adventureworks.catalog import MARTS, entry
 from adventureworks.catalog.readers import READERS
 from adventureworks.columns import columns_of
 from adventureworks.lineage import origins
+from adventureworks.marts.reads import columns_read
 
 
 def readers_of(asset: str, column: str) -> list[str]:
@@ -18,7 +19,7 @@ def readers_of(asset: str, column: str) -> list[str]:
     names = []
     # Each mart comes after those that it reads.
     for mart in MARTS.values():
-        if mart.name != asset and affected & origins.columns_read(mart.name):
+        if mart.name != asset and affected & columns_read(mart.name):
             names.append(mart.name)
             affected |= {(mart.name, one.name) for one in origins.columns(mart.name) if affected & set(one.made_of)}
     for reader in READERS:

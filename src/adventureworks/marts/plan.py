@@ -30,6 +30,7 @@ from adventureworks.due import (
 )
 from adventureworks.incidents.ledger import BUILDING, LATE, task_of, task_rule
 from adventureworks.marts import models
+from adventureworks.marts.reads import absent_columns
 from adventureworks.postgres_sql import quoted
 from adventureworks.settings import Settings
 from adventureworks.warehouse import intervention, layout, open_warehouse, publication
@@ -97,6 +98,7 @@ def read_facts(settings: Settings, session: Session) -> Facts:
         in_trouble=frozenset(asset for asset, rule in open_rules if rule in stopped),
         undelivered=frozenset(asset for asset, rule in open_rules if task_of(rule)[1]),
         not_offered=publication.not_offered(session.records),
+        absent_columns=absent_columns(publication.lacking(session.records), settings.checks_folder / "marts"),
         rolled_back={
             MARTS[name].dag: found.as_rollback
             for name, found in intervention.rolled_back(session.records).items()

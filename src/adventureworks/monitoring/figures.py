@@ -15,8 +15,8 @@ from typing import Any
 import psycopg
 
 from adventureworks.airflow_tables import waiting_runs, waiting_tasks
-from adventureworks.catalog import MARTS, SOURCE_TABLES, entry
-from adventureworks.due import Behind
+from adventureworks.catalog import MARTS, SOURCE_TABLES, entry, marts_of
+from adventureworks.due import Decisions
 from adventureworks.incidents.freshness import freshness
 from adventureworks.warehouse import use
 from adventureworks.warehouse.publication import NOT_OFFERED, not_offered
@@ -93,7 +93,7 @@ class _Published:
 
 def of_warehouse(
     records: Connection,
-    marts_behind: Mapping[str, Behind],
+    decided: Decisions,
     promised: Mapping[str, timedelta],
     *,
     since: datetime,
@@ -101,13 +101,14 @@ def of_warehouse(
 ) -> Iterator[Figure]:
     """Yield freshness, verdicts, rows in quarantine, incidents and waiting messages.
 
-    `marts_behind`: as decided by `due`; `promised`: from `freshness.promises`; `since`: when the watch began. A promise
+    `decided`: by `due`; `promised`: from `freshness.promises`; `since`: when the watch began. A promise
     counts from then at the earliest, and so does a change if it is not known since when it has been waiting.
     """
     newest = _newest(records)
     blocked = blocked_since(records)
-    absent = not_offered(records)
-    fresh = freshness(promised, records, marts_behind, now, watched_since=since)
+    stopped = (mart.name for dag in decided.lacks for mart in marts_of(dag) if mart.name not in newest)
+    absent = not_offered(records).union(stopped)
+    fresh = freshness(promised, records, decided.behind, now, watched_since=since)
     verdicts: Counter[tuple[str, str]] = Counter()
     for asset in (*SOURCE_TABLES, *MARTS):
         last = newest.get(asset)

@@ -209,9 +209,9 @@ class _AirflowUnreachable(ServiceUnavailable):
 def _figure_readers(settings: Settings, metadata_url: str, since: datetime) -> tuple[Read, Read]:
     def of_warehouse() -> list[Figure]:
         with open_warehouse(settings).connect("metrics") as session:
-            behind = decide_now(settings, session).behind
+            decided = decide_now(settings, session)
             return list(
-                figures.of_warehouse(session.records, behind, promises(settings), since=since, now=datetime.now(UTC))
+                figures.of_warehouse(session.records, decided, promises(settings), since=since, now=datetime.now(UTC))
             )
 
     def of_airflow() -> list[Figure]:

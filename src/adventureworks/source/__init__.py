@@ -74,12 +74,19 @@ class Snapshot(Protocol):
         """Return the rows changed at or after `since`, or all rows if it is None. Raises `TableBlocked`."""
         ...
 
+    def lacks(self, table: SourceTable) -> frozenset[str]:
+        """Return the contract's columns that this edition of the source does not offer; `rows` leaves them out."""
+        ...
+
     def keys(self, table: SourceTable) -> Iterator[pa.RecordBatch]:
-        """Return key columns and modification date of every row. Only if `complete` is False."""
+        """Return key columns and modification date of every row.
+
+        Only if `complete` is False, and if no column of the key is lacking; the same holds for the methods below.
+        """
         ...
 
     def rows_by_key(self, table: SourceTable, keys: pa.Table) -> Iterator[pa.RecordBatch]:
-        """Return the rows with these keys (the key columns, typed as in `keys()`). Only if `complete` is False."""
+        """Return the rows with these keys (the key columns, typed as in `keys()`)."""
         ...
 
     def tracks(self, table: SourceTable) -> bool:

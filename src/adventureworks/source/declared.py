@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
 from adventureworks.catalog import SourceTable
-from adventureworks.columns import source_columns_of
+from adventureworks.columns import key_of, source_columns_of
 from adventureworks.errors import Step, TableBlocked
 from adventureworks.source.columns import matched, standing_for
+from adventureworks.source.editions import feeds_in
+from contracts.editions import Feed
 
 
 class DeclaredColumn(Protocol):
@@ -34,12 +36,15 @@ Column = TypeVar("Column", bound=DeclaredColumn)
 
 @dataclass(frozen=True)
 class StoredTable(Mapping[str, Column]):
-    """A table of the source: its quoted name, and its columns under their names in the contract."""
+    """A table of the source, with its columns under their names in the contract."""
 
     relation: str
+    """What a query selects from: the quoted name, or a subquery if only some rows of that table belong to this one."""
     columns: Mapping[str, Column]
     rivals: tuple[str, ...] = ()
     """The names that map to the table, if there are several; nothing else is then known about it."""
+    lacks: frozenset[str] = frozenset()
+    """The contract's columns that this edition of the source does not offer."""
 
     def __getitem__(self, name: str) -> Column:
         return self.columns[name]
@@ -49,15 +54,6 @@ class StoredTable(Mapping[str, Column]):
 
     def __len__(self) -> int:
         return len(self.columns)
-
-
-def stored_names(tables: Iterable[SourceTable], present: Iterable[str]) -> dict[str, list[str]]:
-    """Return the present names (`schema.name`) that stand for these tables, by asset, as `standing_for` finds them.
-
-    A database that was created with unquoted names may have all of them in lower case.
-    """
-    wanted = {f"{table.schema}.{table.name}": table.asset for table in tables}
-    return {wanted[name]: found for name, found in standing_for(wanted, present).items()}
 
 
 def stored_tables(
@@ -71,24 +67,43 @@ def stored_tables(
     The rows have `schema_name`, `table_name` and `column_name`. `column_of` makes a column from its name in the
     contract and its row. Columns are matched as tables are.
     """
-    entries = {table.asset: table for table in tables}
     described: dict[str, dict[str, Mapping[str, Any]]] = {}
-    relations: dict[str, str] = {}
     for row in rows:
-        name = f"{row['schema_name']}.{row['table_name']}"
-        relations[name] = f"{quoted(row['schema_name'])}.{quoted(row['table_name'])}"
-        described.setdefault(name, {})[row["column_name"]] = row
+        described.setdefault(f"{row['schema_name']}.{row['table_name']}", {})[row["column_name"]] = row
+    feeds = feeds_in(described)
     found = {}
-    for asset, names in stored_names(entries.values(), described).items():
-        if len(names) > 1:
-            found[asset] = StoredTable[Column]("", {}, tuple(names))
-            continue
-        (name,) = names
-        wanted = (column.name for column in source_columns_of(entries[asset]))
-        contracted = {there: known for known, there in matched(wanted, described[name]).items()}
-        columns = [(contracted.get(there, there), row) for there, row in described[name].items()]
-        found[asset] = StoredTable(relations[name], {known: column_of(known, row) for known, row in columns})
+    for table in tables:
+        feed, names = feeds.get(table.asset, (None, []))
+        if feed is not None:
+            found[table.asset] = (
+                StoredTable[Column]("", {}, tuple(names))
+                if len(names) > 1
+                else _stored_table(table, feed, described[names[0]], quoted, column_of)
+            )
     return found
+
+
+def _stored_table(
+    table: SourceTable,
+    feed: Feed,
+    described: Mapping[str, Mapping[str, Any]],
+    quoted: Callable[[str], str],
+    column_of: Callable[[str, Mapping[str, Any]], Column],
+) -> StoredTable[Column]:
+    """Return a table as a feed fills it. `described`: the catalogue's rows on the feed's table, by column."""
+    wanted = {column.name: feed.renamed.get(column.name, column.name) for column in source_columns_of(table)}
+    there = matched([*wanted.values(), *filter(None, (feed.filled, feed.empty))], described)
+    columns = {name: there[theirs] for name, theirs in wanted.items() if theirs in there and name not in feed.lacks}
+    others = {name: name for name in described if name not in columns.values()}
+    row = next(iter(described.values()))
+    relation = f"{quoted(row['schema_name'])}.{quoted(row['table_name'])}"
+    tests = [(feed.filled, "is not null"), (feed.empty, "is null")]
+    conditions = [f"{quoted(there.get(name, name))} {test}" for name, test in tests if name]
+    return StoredTable(
+        f"(select * from {relation} where {' and '.join(conditions)})" if conditions else relation,
+        {name: column_of(name, described[stored]) for name, stored in {**others, **columns}.items()},
+        lacks=feed.lacks,
+    )
 
 
 class ColumnLookup(Generic[Column]):
@@ -139,11 +154,18 @@ class ColumnLookup(Generic[Column]):
 
     def of_contract(self, table: SourceTable, columns: Mapping[str, StoredTable[Column]]) -> list[Column]:
         """Return the columns that the contract names, as the source has them; others are ignored."""
-        contracted = source_columns_of(table)
+        stored = columns.get(table.asset)
+        lacks = stored.lacks if stored else frozenset()
+        contracted = [column for column in source_columns_of(table) if column.name not in lacks]
         # Two columns that differ only in case are ambiguous, not absent.
-        found = standing_for((column.name for column in contracted), columns.get(table.asset, {}))
+        found = standing_for((column.name for column in contracted), stored or {})
         wanted = [column.name for column in contracted if column.computed is None or column.name in found]
         return self.present(table, columns, wanted)
+
+    def key(self, table: SourceTable, columns: Mapping[str, StoredTable[Column]]) -> list[Column]:
+        """Return the columns of the key that the source offers. Raises `TableBlocked` as `present` does."""
+        stored = columns.get(table.asset)
+        return self.present(table, columns, [name for name in key_of(table) if not stored or name not in stored.lacks])
 
     def modified(self, table: SourceTable, columns: Mapping[str, StoredTable[Column]]) -> Column:
         """Return the column with a row's modification date. Raises `TableBlocked` if it is missing or not a date."""

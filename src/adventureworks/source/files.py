@@ -426,6 +426,10 @@ class FilesSnapshot:
         if self._source.file_of(table).stamp != delivery.stamp:
             raise ServiceUnavailable(f"{table.asset}: {delivery.name} changed while it was read.", "Try again.")
 
+    def lacks(self, table: SourceTable) -> frozenset[str]:
+        """Return no column: files are those of the full database."""
+        return frozenset()
+
     def keys(self, table: SourceTable) -> Iterator[pa.RecordBatch]:
         """Raise `TypeError`: files are always read whole."""
         raise TypeError("A snapshot of files is complete: use rows().")

@@ -28,6 +28,7 @@ from adventureworks.postgres_sql import literal, quoted
 from adventureworks.source import GRANT, ChangedKeys, TableState
 from adventureworks.source.addresses import PostgresAddress
 from adventureworks.source.declared import digest_of
+from adventureworks.source.editions import identity_with
 from adventureworks.source.postgres_columns import (
     RELATIONS_QUERY,
     Columns,
@@ -35,6 +36,7 @@ from adventureworks.source.postgres_columns import (
     catalogue_query,
     columns_from,
     contract_columns,
+    key_columns,
     modified_column,
     present_columns,
 )
@@ -111,11 +113,17 @@ class PostgresSource:
         self.description = f"PostgreSQL database {self._address.name}"
 
     def identity(self) -> str:
-        """Return the load ID of an embedded source, whose port may change; otherwise host, port and database."""
+        """Return the load ID of an embedded source, whose port may change; otherwise host, port and database.
+
+        An edition other than the full database is named after it.
+        """
         with self._connected() as connection, translated(self._address):
             row = connection.execute(f"select {_LOAD_ID} as load_id").fetchone()
+            relations = connection.execute(RELATIONS_QUERY).fetchall()
         load_id = str(row["load_id"] or "") if row else ""
-        return load_id if load_id.startswith(LOAD_ID_PREFIX) else f"postgresql {self._address.name}"
+        if load_id.startswith(LOAD_ID_PREFIX):
+            return load_id
+        return identity_with(f"postgresql {self._address.name}", [relation["name"] for relation in relations])
 
     def relations(self) -> list[str]:
         """Return `schema.name` of every table and view that the login may use."""
@@ -154,7 +162,7 @@ class PostgresSource:
                     # one of its values is the same as before and the other already includes the change.
                     _scanned[self._address] = moment, unchanged
                 unknown = [table for table in wanted if table.asset not in unchanged]
-                catalogue = connection.execute(catalogue_query(unknown)).fetchall() if unknown else []
+                catalogue = connection.execute(catalogue_query()).fetchall() if unknown else []
             columns = columns_from(catalogue, unknown)
             for table in unknown:
                 try:
@@ -176,7 +184,7 @@ class PostgresSource:
                 cursor.execute("set transaction isolation level repeatable read, read only")
                 for setting in _session_settings(_READ_TIMEOUT_MS):
                     cursor.execute(setting)
-                cursor.execute(catalogue_query(SOURCE_TABLES.values()))
+                cursor.execute(catalogue_query())
                 columns = columns_from(cursor.fetch_arrow_table().to_pylist(), SOURCE_TABLES.values())
                 cursor.execute("select localtimestamp")
                 (clock,) = cursor.fetchone()
@@ -231,6 +239,11 @@ class PostgresSnapshot:
             condition = f" where {modified} >= {moment} or {modified} is null"
         selected = contract_columns(table, self._columns)
         return self._stream(table, selected, f"from {self._columns[table.asset].relation} t{condition}")
+
+    def lacks(self, table: SourceTable) -> frozenset[str]:
+        """Return the contract's columns that this edition of the source does not offer."""
+        stored = self._columns.get(table.asset)
+        return stored.lacks if stored else frozenset()
 
     def keys(self, table: SourceTable) -> Iterator[pa.RecordBatch]:
         """Return key columns and modification date of every row, typed as in `rows`."""
@@ -309,7 +322,7 @@ def _session_settings(timeout_ms: int) -> tuple[str, ...]:
 def _state_query(table: SourceTable, columns: Columns, server_version: int) -> str:
     """Return a query that counts rows and sums a hash of key and modification date: row order does not matter."""
     modified = modified_column(table, columns).reference
-    key = [column.reference for column in present_columns(table, columns, key_of(table))]
+    key = [column.reference for column in key_columns(table, columns)]
     row = f"row({', '.join([*key, modified])})"
     hashed = f"hash_record_extended({row}, 0)" if server_version >= 140_000 else f"hashtextextended({row}::text, 0)"
     return (

@@ -13,6 +13,7 @@ from adventureworks.catalog import SourceTable
 from adventureworks.errors import Step, TableBlocked
 from adventureworks.postgres_sql import literal, quoted
 from adventureworks.source.declared import ColumnLookup, StoredTable, stored_tables
+from adventureworks.source.editions import schemas
 from adventureworks.source.values import within_calendar
 
 CATALOGUE_QUERY = """
@@ -143,10 +144,9 @@ Columns = Mapping[str, StoredTable[PostgresColumn]]
 """The tables of the source, by asset."""
 
 
-def catalogue_query(tables: Iterable[SourceTable]) -> str:
-    """Return the query for the columns of these tables (and of the other tables in the same schemas)."""
-    schemas = sorted({table.schema.lower() for table in tables})
-    return CATALOGUE_QUERY.format(schemas=", ".join(literal(schema) for schema in schemas))
+def catalogue_query() -> str:
+    """Return the query for the columns of every table in the schemas that the platform reads, in any edition."""
+    return CATALOGUE_QUERY.format(schemas=", ".join(literal(schema) for schema in schemas()))
 
 
 def columns_from(
@@ -178,5 +178,6 @@ _LOOKUP: ColumnLookup[PostgresColumn] = ColumnLookup(
     lambda table: Step("Restore the table, or have its owner run:", f"GRANT SELECT ON {relation(table)} TO the login;"),
 )
 present_columns = _LOOKUP.present
+key_columns = _LOOKUP.key
 contract_columns = _LOOKUP.of_contract
 modified_column = _LOOKUP.modified

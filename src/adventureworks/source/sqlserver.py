@@ -23,12 +23,14 @@ from adventureworks.source import GRANT, ChangedKeys, TableState
 from adventureworks.source import sqlserver_queries as queries
 from adventureworks.source.addresses import SqlServerAddress
 from adventureworks.source.declared import digest_of
+from adventureworks.source.editions import identity_with
 from adventureworks.source.sqlserver_columns import (
     Columns,
     SqlServerColumn,
     by_asset,
     columns_from,
     contract_columns,
+    key_columns,
     modified_column,
     present_columns,
 )
@@ -106,12 +108,14 @@ class SqlServerSource:
         """Return host, port, database and the creation date of that database.
 
         In an availability group, return the database's identifier in the group, which is the same on every replica.
+        An edition other than the full database is named after it.
         """
         with connected(self._address, _STATE_TIMEOUT_S) as connection, translated(self._address):
             database = _database(connection)
+            relations = [str(row["name"]) for row in fetch_all(connection, queries.RELATIONS)]
         if database.get("group_id"):
-            return f"sqlserver {database['group_id']}"
-        return f"sqlserver {self._address.name} {database.get('made', '')}".strip()
+            return identity_with(f"sqlserver {database['group_id']}", relations)
+        return identity_with(f"sqlserver {self._address.name} {database.get('made', '')}".strip(), relations)
 
     def relations(self) -> list[str]:
         """Return `schema.name` of every table and view that the login can see."""
@@ -249,6 +253,11 @@ class SqlServerSnapshot:
         selected = contract_columns(table, self._columns)
         yield from self._stream(table, selected, queries.rows_query(table, selected, self._columns, since))
 
+    def lacks(self, table: SourceTable) -> frozenset[str]:
+        """Return the contract's columns that this edition of the source does not offer."""
+        stored = self._columns.get(table.asset)
+        return stored.lacks if stored else frozenset()
+
     def keys(self, table: SourceTable) -> Iterator[pa.RecordBatch]:
         """Yield key columns and modification date of every row, typed as in `rows`."""
         selected = present_columns(table, self._columns, dict.fromkeys([*key_of(table), table.modified]))
@@ -308,7 +317,7 @@ def _catalogue(
     wanted = list(tables)
     with translated(address):
         tracks = _database(connection).get("updateability") != "READ_ONLY"
-        described = by_asset(fetch_all(connection, queries.tables_query(wanted, tracks=tracks)), wanted)
+        described = by_asset(fetch_all(connection, queries.tables_query(tracks=tracks)))
         found = {
             asset: _Table(
                 bool(row["readable"]),
@@ -320,7 +329,7 @@ def _catalogue(
             )
             for asset, row in described.items()
         }
-        return found, columns_from(fetch_all(connection, queries.columns_query(wanted)), wanted)
+        return found, columns_from(fetch_all(connection, queries.columns_query()), wanted)
 
 
 def _database(connection: Any) -> dict[str, Any]:
@@ -330,7 +339,7 @@ def _database(connection: Any) -> dict[str, Any]:
 
 def _require(table: SourceTable, found: Mapping[str, _Table], columns: Columns) -> None:
     """Raise `TableBlocked` if the table is missing, not fully readable, or lacks keys or a modification date."""
-    present_columns(table, columns, key_of(table))
+    key_columns(table, columns)
     modified_column(table, columns)
     if not found[table.asset].readable:
         raise TableBlocked(

@@ -16,7 +16,8 @@ import pyarrow.compute as pc
 
 from adventureworks.catalog import SourceTable
 from adventureworks.errors import Step, TableBlocked
-from adventureworks.source.declared import ColumnLookup, StoredTable, stored_names, stored_tables
+from adventureworks.source.declared import ColumnLookup, StoredTable, stored_tables
+from adventureworks.source.editions import feeds_in
 from adventureworks.source.sqlserver_sql import literal, quoted, relation
 
 _LONGEST_NVARCHAR = 4000
@@ -174,14 +175,23 @@ _EXPRESSIONS: Mapping[str, Callable[[str], str]] = {
     **dict.fromkeys(_BYTES, _bytes_expression),
 }
 
+_UNKNOWN = dict.fromkeys(("row_count", "oldest_version", "begin_version"))
+
 Columns = Mapping[str, StoredTable[SqlServerColumn]]
 """The tables of the source, by asset."""
 
 
-def by_asset(rows: Iterable[Mapping[str, Any]], tables: Iterable[SourceTable]) -> dict[str, Mapping[str, Any]]:
-    """Return the rows of the query for tables by the asset for which they stand; ambiguous ones are left out."""
+def by_asset(rows: Iterable[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+    """Return the rows of the query for tables by the asset for which they stand; ambiguous ones are left out.
+
+    Of a table that only some rows of a stored one belong to, the number of rows and the tracked changes are unknown.
+    """
     stored = {f"{row['schema_name']}.{row['table_name']}": row for row in rows}
-    return {asset: stored[names[0]] for asset, names in stored_names(tables, stored).items() if len(names) == 1}
+    return {
+        asset: {**stored[names[0]], **(_UNKNOWN if feed.is_partial else {})}
+        for asset, (feed, names) in feeds_in(stored).items()
+        if len(names) == 1
+    }
 
 
 def columns_from(
@@ -215,5 +225,6 @@ _LOOKUP: ColumnLookup[SqlServerColumn] = ColumnLookup(
     ),
 )
 present_columns = _LOOKUP.present
+key_columns = _LOOKUP.key
 contract_columns = _LOOKUP.of_contract
 modified_column = _LOOKUP.modified

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 import pyarrow as pa
@@ -10,9 +10,11 @@ import pyarrow.compute as pc
 
 from adventureworks.catalog import SourceTable
 from adventureworks.columns import key_of
+from adventureworks.source.editions import schemas
 from adventureworks.source.sqlserver_columns import (
     Columns,
     SqlServerColumn,
+    key_columns,
     modified_column,
     present_columns,
 )
@@ -79,31 +81,31 @@ where o.type in ('U', 'V') and o.is_ms_shipped = 0
 """
 
 
-def tables_query(tables: Iterable[SourceTable], *, tracks: bool = True) -> str:
+def tables_query(*, tracks: bool = True) -> str:
     """Return the query for tables and views: whether readable, about how many rows, and which versions are tracked.
 
     `filters` counts the security policies that filter a table, as far as the login can see them. `tracks`: whether the
     replica answers questions about tracked changes; a read-only one rejects them.
     """
-    return _TABLES.format(schemas=_schemas(tables), versions=_VERSIONS if tracks else _NO_VERSIONS)
+    return _TABLES.format(schemas=_schemas(), versions=_VERSIONS if tracks else _NO_VERSIONS)
 
 
-def columns_query(tables: Iterable[SourceTable]) -> str:
+def columns_query() -> str:
     """Return the query for one row per column, with the system type behind an alias, or the CLR type's own name.
 
     `is_masked`: the login sees a mask instead of the values.
     """
-    return _COLUMNS.format(schemas=_schemas(tables))
+    return _COLUMNS.format(schemas=_schemas())
 
 
-def _schemas(tables: Iterable[SourceTable]) -> str:
-    return ", ".join(literal(schema) for schema in sorted({table.schema.lower() for table in tables}))
+def _schemas() -> str:
+    return ", ".join(literal(schema) for schema in schemas())
 
 
 def state_query(table: SourceTable, columns: Columns) -> str:
     """Return a query that counts rows and sums a hash of key and modification date: row order does not matter."""
     modified = modified_column(table, columns)
-    key = present_columns(table, columns, key_of(table))
+    key = key_columns(table, columns)
     parts = f", {_SEPARATOR}, ".join(column.expression for column in (*key, modified))
     hashed = f"cast(substring(hashbytes('SHA2_256', concat({parts})), 1, 8) as bigint)"
     return (

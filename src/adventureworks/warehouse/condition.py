@@ -36,11 +36,14 @@ def remarks(state: AssetState, language: Language) -> list[Remark]:
     text = language.text
     found = []
     if state.lacks:
-        found.append(Remark("mind", text("needs tables that the source does not offer"), ", ".join(state.lacks)))
+        found.append(Remark("mind", text("needs what the source does not offer"), ", ".join(state.lacks)))
     elif state.verdict in ("blocked", "never published"):
         found.append(Remark("bad", verdict_name(state.verdict, language)))
     elif state.verdict == NOT_OFFERED:
         found.append(Remark("mind", verdict_name(state.verdict, language)))
+    if state.absent_columns:
+        columns = ", ".join(state.absent_columns)
+        found.append(Remark("good", text("without columns that the source does not offer"), columns))
     if state.rolled_back:
         found.append(
             Remark("mind", text("rolled back"), rollback_in_words(state.rolled_back, state.withheld_since, language))

@@ -16,6 +16,7 @@ from adventureworks.warehouse.postgres import Connection, WarehouseConnection
 from adventureworks.warehouse.session import Data
 from adventureworks.warehouse.sql import equal, month_queries, names, table
 from adventureworks.warehouse.staging import SAME, StagedTable
+from contracts.editions import Edition, edition_of
 
 NOT_OFFERED = "not offered"
 """The state of a table that the source does not have and never had: neither a fault nor a loss."""
@@ -284,6 +285,22 @@ def not_offered(records: Connection) -> frozenset[str]:
         (list(SOURCE_TABLES), NOT_OFFERED),
     ).fetchall()
     return frozenset(asset for (asset,) in rows)
+
+
+def editions(records: Connection) -> dict[str, Edition]:
+    """Return the edition as which each table was last detected, by asset, unless it is the full database."""
+    rows = records.execute(
+        "select known.asset, newest.source from unnest(%s::varchar[]) as known (asset) cross join lateral"
+        " (select source, status from ops.change as c where c.asset = known.asset"
+        f" order by {order_of(records, 'change')} desc limit 1) as newest where newest.status <> %s",
+        (list(SOURCE_TABLES), NOT_OFFERED),
+    ).fetchall()
+    return {asset: edition for asset, source in rows if (edition := edition_of(source))}
+
+
+def lacking(records: Connection) -> dict[str, frozenset[str]]:
+    """Return the columns that the source does not offer of tables that it offers, by asset."""
+    return {asset: lacks for asset, edition in editions(records).items() if (lacks := edition.lacks(asset))}
 
 
 def mark_announced(records: Connection, versions: Mapping[str, int]) -> None:

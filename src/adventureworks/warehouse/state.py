@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from adventureworks.catalog import MARTS, SOURCE_TABLES, required_tables, upstream_tables
-from adventureworks.due import NO_REASON, Behind
+from adventureworks.catalog import MARTS, SOURCE_TABLES, upstream_tables
+from adventureworks.due import NO_REASON, Decisions
 from adventureworks.texts import Phrases
+from adventureworks.texts.plain import listed
 from adventureworks.warehouse import intervention
 from adventureworks.warehouse.intervention import Intervention
 from adventureworks.warehouse.numbers import order_of
 from adventureworks.warehouse.postgres import Connection, WarehouseConnection
 from adventureworks.warehouse.publication import HELD, NOT_OFFERED, not_offered
+from adventureworks.warehouse.publication import lacking as columns_not_offered
+
+NOTHING_DECIDED = Decisions({}, {})
+_MOST_TABLES, _MOST_REASONS = 8, 3
+"""Number of names that a summary lists."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +37,10 @@ class AssetState:
     set_aside: int
     """The number of rows in quarantine; for a mart, the number of withheld orders."""
     verdict: str
-    """`passed`, `passed with warnings`, `blocked`, `never published`, or `not offered` (by the source)."""
+    """`passed`, `passed with warnings`, `blocked`, `never published`, or `not offered`.
+
+    A mart is not offered if it was never published and needs something that the source does not offer.
+    """
     fresh: bool
     """Whether a mart is up to date, or a source table is not blocked."""
     behind: Phrases
@@ -42,9 +50,11 @@ class AssetState:
     reads_blocked: tuple[str, ...]
     """The blocked source tables upstream of a mart, which was computed from their last good versions."""
     lacks: tuple[str, ...]
-    """The source tables without which a mart cannot be computed and which the source does not offer."""
+    """The tables and columns (`table.column`) that a mart needs and the source does not offer."""
     broken_rules: tuple[str, ...]
     """Why it is blocked; otherwise the rules that failed in its last check, with the number of rows."""
+    absent_columns: tuple[str, ...] = ()
+    """The columns of a source table that the source does not offer; they are NULL."""
     rolled_back: Intervention | None = None
     """The rollback in force of the asset, or of another one that is published with it."""
     withheld_since: datetime | None = None
@@ -52,7 +62,7 @@ class AssetState:
 
     @property
     def is_obtainable(self) -> bool:
-        """Whether the source offers the table, or all tables without which the mart cannot be computed."""
+        """Whether the source offers the table, or everything without which the mart cannot be computed."""
         return self.verdict != NOT_OFFERED and not self.lacks
 
 
@@ -61,8 +71,12 @@ def is_laid_out(records: WarehouseConnection) -> bool:
     return records.has_table("ops", "publication")
 
 
-def asset_states(records: WarehouseConnection, behind: Mapping[str, Behind]) -> list[AssetState]:
-    """Return the state of every table and mart, in the catalogue's order. `behind`: stale marts, from `due`."""
+def asset_states(records: WarehouseConnection, decided: Decisions = NOTHING_DECIDED) -> list[AssetState]:
+    """Return the state of every table and mart, in the catalogue's order.
+
+    `decided`: what `due` says about the marts; without it, only the state of tables and what is published are known.
+    """
+    behind = decided.behind
     published = _newest_publications(records)
     marks = dict(_pairs(records, "select asset, newest_change from ops.watermark"))
     blocked = blocked_since(records)
@@ -70,14 +84,15 @@ def asset_states(records: WarehouseConnection, behind: Mapping[str, Behind]) -> 
     blocking = {change.asset: (f"{change.rule}: {change.cause}",) for change in changes if change.status == "blocked"}
     broken = {**_broken_rules(records), **blocking}
     withheld = {change.asset: change.detected_at for change in changes if change.is_withheld}
-    absent = not_offered(records)
+    absent, lacking = not_offered(records), columns_not_offered(records)
     rolled_back = intervention.rolled_back(records)
     states = []
     for asset in (*SOURCE_TABLES, *MARTS):
         version, at, rows, set_aside, verdict = published.get(asset, (None, None, None, 0, "never published"))
-        if asset in absent:
-            verdict = NOT_OFFERED
         is_mart = asset in MARTS
+        lacks = decided.lacks.get(MARTS[asset].dag, ()) if is_mart else ()
+        if asset in absent or (lacks and version is None):
+            verdict = NOT_OFFERED
         fresh = version is not None and asset not in (behind if is_mart else blocked) and asset not in rolled_back
         states.append(
             AssetState(
@@ -93,8 +108,9 @@ def asset_states(records: WarehouseConnection, behind: Mapping[str, Behind]) -> 
                 behind=behind[asset].reason if asset in behind else NO_REASON,
                 blocked_since=blocked.get(asset),
                 reads_blocked=tuple(sorted(upstream_tables(asset) & blocked.keys())) if is_mart else (),
-                lacks=tuple(sorted(required_tables(MARTS[asset].dag) & absent - published.keys())) if is_mart else (),
+                lacks=lacks,
                 broken_rules=broken.get(asset, ()),
+                absent_columns=tuple(sorted(lacking.get(asset, ()))),
                 rolled_back=rolled_back.get(asset),
                 withheld_since=withheld.get(asset) if asset in rolled_back else None,
             )
@@ -122,14 +138,31 @@ def summary_of_marts(states: list[AssetState]) -> str:
 
 
 def summary_of_missing_tables(states: list[AssetState]) -> str:
-    """Return which tables the source does not offer and which marts that leaves empty; empty if it offers all."""
-    missing = [state.asset for state in states if state.verdict == NOT_OFFERED]
-    if not missing:
+    """Return what the source does not offer, and a line per analysis that this stops; empty if it offers everything."""
+    missing = [state.asset for state in states if state.kind == "source" and state.verdict == NOT_OFFERED]
+    partly = [state.asset for state in states if state.absent_columns]
+    if not missing and not partly:
         return ""
-    empty = [state.asset for state in states if state.lacks]
-    one = len(missing) == 1
-    cannot = f" Without {'it' if one else 'them'}, these marts cannot be computed: {', '.join(empty)}." if empty else ""
-    return f"The source does not offer {len(missing)} {'table' if one else 'tables'}: {', '.join(missing)}.{cannot}"
+    tables = f"{len(missing)} {'table' if len(missing) == 1 else 'tables'}: {listed(missing, _MOST_TABLES)}"
+    columns = f"columns of {len(partly)}{' others' if missing else ''}: {listed(partly, _MOST_TABLES)}"
+    offers = f"The source does not offer {'; and '.join([tables] * bool(missing) + [columns] * bool(partly))}."
+    marts = [state for state in states if state.kind == "mart"]
+    stopped: dict[str, list[AssetState]] = {}
+    for state in marts:
+        if state.lacks:
+            stopped.setdefault(MARTS[state.asset].dag, []).append(state)
+    if not stopped:
+        return offers
+    others = listed([state.asset for state in marts if not state.lacks], _MOST_TABLES) or "none"
+    return "\n".join(
+        [
+            f"{offers} Marts that can be computed: {others}. The others need what is not offered:",
+            *(
+                f"  {', '.join(one.asset for one in together)}: {listed(together[0].lacks, _MOST_REASONS)}"
+                for together in stopped.values()
+            ),
+        ]
+    )
 
 
 _REFUSED = """

@@ -1,19 +1,25 @@
 -- Grain: one rule that the source's persons and customers do not always meet. Names are counted, never shown.
--- Forgotten people (gate/pseudonyms.py) are left out: what they lack was erased.
+-- Forgotten people (gate/pseudonyms.py) are left out: what they lack was erased. A source that does not offer PersonType
+-- does not say who is a customer: rules about customers then check no row.
 with customers as (
     select
         p.BusinessEntityID as person_id,
+        p.PersonType as person_type,
         count(*) over (partition by lower(p.FirstName), lower(p.LastName)) as namesakes,
         min(p.BusinessEntityID) over (partition by lower(p.FirstName), lower(p.LastName)) as first_namesake
     from raw.Person_Person as p
-    where p.PersonType = 'IN' and left(p.FirstName, 10) <> 'forgotten-'
+    where coalesce(p.PersonType, 'IN') = 'IN' and left(p.FirstName, 10) <> 'forgotten-'
 ),
 reachable as (
     select
         p.BusinessEntityID as person_id,
         case when e.BusinessEntityID is null then 1 else 0 end as without_email,
         case when t.BusinessEntityID is null then 1 else 0 end as without_phone,
-        case when p.PersonType = 'IN' and p.SurveyYearlyIncome is null then 1 else 0 end as without_survey
+        case
+            when p.PersonType is null then null
+            when p.PersonType = 'IN' and p.SurveyYearlyIncome is null then 1
+            else 0
+        end as without_survey
     from raw.Person_Person as p
     left join (select distinct BusinessEntityID from raw.Person_EmailAddress) as e
         on p.BusinessEntityID = e.BusinessEntityID
@@ -22,7 +28,7 @@ reachable as (
     where left(p.FirstName, 10) <> 'forgotten-'
 ),
 judged as (
-    select 'name_is_the_customers_alone' as rule, 'uniqueness' as dimension, 'info' as severity, person_id, case when namesakes > 1 and person_id = first_namesake then 1 else 0 end as bad
+    select 'name_is_the_customers_alone' as rule, 'uniqueness' as dimension, 'info' as severity, person_id, case when person_type is null then null when namesakes > 1 and person_id = first_namesake then 1 else 0 end as bad
     from customers
     union all
     select 'has_an_email_address', 'completeness', 'info', person_id, without_email
@@ -39,7 +45,7 @@ select
     j.rule,
     j.dimension,
     j.severity,
-    count(*) as checked,
+    count(j.bad) as checked,
     cast(sum(cast(j.bad as bigint)) as bigint) as failed,
     'BusinessEntityID' as key_name,
     cast(min(case when j.bad = 1 then j.person_id end) as varchar) as first_key,

@@ -1,16 +1,21 @@
--- Grain: one rule that the source's products do not always meet.
+-- Grain: one rule that the source's products do not always meet. A rule does not check products of which a column that
+-- it reads is NULL, as are columns that the source does not offer, nor stock if no product has any.
 with products as (
     select
         p.ProductID as product_id,
-        case when i.ProductID is null then 1 else 0 end as without_stock_row,
-        case when p.ReorderPoint < p.SafetyStockLevel then 1 else 0 end as reorders_late,
-        case when p.FinishedGoodsFlag and p.StandardCost = 0 then 1 else 0 end as without_cost,
-        case when p.FinishedGoodsFlag and p.ListPrice > 0 and p.ListPrice < p.StandardCost then 1 else 0 end as below_cost,
-        case when p.FinishedGoodsFlag and p.ProductSubcategoryID is null then 1 else 0 end as without_subcategory,
-        case when p.FinishedGoodsFlag and p.Weight is null then 1 else 0 end as without_weight
+        case when s.rows_of_stock = 0 then null when i.ProductID is null then 1 else 0 end as without_stock_row,
+        case
+            when p.ReorderPoint < p.SafetyStockLevel then 1
+            when p.ReorderPoint >= p.SafetyStockLevel then 0
+        end as reorders_late,
+        case when p.FinishedGoodsFlag and p.StandardCost = 0 then 1 when p.FinishedGoodsFlag is not null then 0 end as without_cost,
+        case when p.FinishedGoodsFlag and p.ListPrice > 0 and p.ListPrice < p.StandardCost then 1 when p.FinishedGoodsFlag is not null then 0 end as below_cost,
+        case when p.FinishedGoodsFlag and p.ProductSubcategoryID is null then 1 when p.FinishedGoodsFlag is not null then 0 end as without_subcategory,
+        case when p.FinishedGoodsFlag and p.Weight is null then 1 when p.FinishedGoodsFlag is not null then 0 end as without_weight
     from raw.Production_Product as p
     left join (select distinct ProductID from raw.Production_ProductInventory) as i
         on p.ProductID = i.ProductID
+    cross join (select count(*) as rows_of_stock from raw.Production_ProductInventory) as s
 ),
 routed as (
     select
@@ -44,7 +49,7 @@ select
     j.rule,
     j.dimension,
     j.severity,
-    count(*) as checked,
+    count(j.bad) as checked,
     cast(sum(cast(j.bad as bigint)) as bigint) as failed,
     'ProductID' as key_name,
     cast(min(case when j.bad = 1 then j.product_id end) as varchar) as first_key,

@@ -34,7 +34,7 @@ orders as (
                 then 1
             else 0
         end as expired,
-        case when h.TerritoryID <> u.TerritoryID then 1 else 0 end as other_territory
+        case when h.TerritoryID <> u.TerritoryID then 1 when h.TerritoryID = u.TerritoryID then 0 end as other_territory
     from raw.Sales_SalesOrderHeader as h
     inner join raw.Sales_Customer as u
         on h.CustomerID = u.CustomerID
@@ -96,7 +96,7 @@ select
     'territory_is_that_of_the_customer' as rule,
     'consistency' as dimension,
     'info' as severity,
-    count(*) as checked,
+    count(other_territory) as checked,
     cast(sum(cast(other_territory as bigint)) as bigint) as failed,
     'SalesOrderID' as key_name,
     cast(min(case when other_territory = 1 then order_id end) as varchar) as first_key,
