@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +86,21 @@ class FailedTask:
         of_task = folder / f"dag_id={self.dag}" / f"run_id={self.run_id}" / f"task_id={self.task}"
         of_instance = of_task / f"map_index={self.map_index}" if self.map_index >= 0 else of_task
         return of_instance / f"attempt={self.attempt}.log"
+
+
+@dataclass(frozen=True)
+class TaskEnd:
+    """The newest run in which an instance of a task succeeded or failed."""
+
+    dag: str
+    task: str
+    run_id: str
+    failed_at: datetime | None
+    """When its last instance failed; None if none did."""
+    failed_for: timedelta | None
+    """How long ago that was, by the clock of Airflow's database."""
+    succeeded: bool
+    """Whether all its instances succeeded, and none of another run is at work."""
 
 
 @dataclass(frozen=True)
@@ -216,19 +231,22 @@ def last_start(airflow: Connection, dag: str) -> tuple[bool, datetime | None] | 
     return (row[0], row[1]) if row else None
 
 
-def last_failures(airflow: Connection, since: datetime) -> list[tuple[str, str, str, datetime]]:
-    """Return the tasks that failed in the last run in which they ended: DAG, task, run, and the time of the failure."""
-    return airflow.execute(
-        "select dag_id, task_id, run_id, failed_at from ("
-        "select distinct on (dag_id, task_id) dag_id, task_id, run_id, failed_at from ("
-        "select dag_id, task_id, run_id, max(end_date) as ended_at,"
+def last_ends(airflow: Connection, within: timedelta) -> list[TaskEnd]:
+    """Return how each task ended that succeeded or failed within this time, by the clock of Airflow's database."""
+    rows = airflow.execute(
+        "select distinct on (dag_id, task_id) dag_id, task_id, run_id, failed_at, now() - failed_at,"
+        " succeeded and not at_work from ("
+        "select dag_id, task_id, run_id, max(end_date) filter (where state = any(%(done)s)) as ended_at,"
         # Any instance of a mapped task: the success of others does not make up for one failure.
-        " max(end_date) filter (where state = 'failed') as failed_at from task_instance"
-        " where state in ('success', 'failed') and end_date > %s group by dag_id, task_id, run_id"
-        ") as ended order by dag_id, task_id, ended_at desc"
-        ") as last where failed_at is not null",
-        (since,),
+        " max(end_date) filter (where state = 'failed') as failed_at,"
+        " bool_and(coalesce(state = 'success', false)) as succeeded,"
+        " bool_or(bool_or(coalesce(state = 'running', false))) over (partition by dag_id, task_id) as at_work"
+        " from task_instance where end_date > now() - %(within)s or end_date is null"
+        " group by dag_id, task_id, run_id"
+        ") as known where ended_at is not null order by dag_id, task_id, ended_at desc",
+        {"done": list(_DONE), "within": within},
     ).fetchall()
+    return [TaskEnd(*row) for row in rows]
 
 
 def newest_run(airflow: Connection) -> int:

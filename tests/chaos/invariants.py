@@ -8,7 +8,7 @@ from datetime import datetime
 
 from adventureworks.catalog import MARTS, SOURCE_TABLES, marts_of
 from adventureworks.columns import columns_of, key_of
-from adventureworks.incidents.ledger import LATE, TASK_RULE
+from adventureworks.incidents.ledger import BUILDING, LATE, TASK_RULE
 from adventureworks.marts.plan import decide_now
 from adventureworks.warehouse import open_warehouse
 from tests import consistency
@@ -92,15 +92,23 @@ def _is_reported_once(platform: Platform, delivered: Sequence[BadDelivery], fail
             yield f"the incident {asset}: {rule} is still {status}"
     expected = Counter((one.asset, one.rule) for one in delivered)
     # While a clock is ahead, everything looks late.
-    found = Counter((asset, rule) for asset, rule, *_ in rows if asset in {*SOURCE_TABLES, *MARTS} and rule != LATE)
+    found = Counter(
+        (asset, rule)
+        for asset, rule, *_ in rows
+        # An analysis may have the name of its mart.
+        if asset in {*SOURCE_TABLES, *MARTS} and rule != LATE and not rule.startswith(TASK_RULE)
+    )
     for cause in expected.keys() | found.keys():
         if expected[cause] != found[cause]:
             yield f"{cause[0]}: {cause[1]} has {found[cause]} incidents instead of {expected[cause]}"
-    tasks = {(task.dag, f"{TASK_RULE}{task.name}") for task in failed}
+    # What fails in a step of an analysis after its marts are published may have been reported at once.
+    runs = {run for (run,) in platform.records("select unnest(array[run_id, confirmed_by]) from ops.publication")}
+    done = {task for task in failed if task.name in BUILDING and f"{task.dag}/{task.run}" in runs}
+    tasks, spared = ({(task.dag, f"{TASK_RULE}{task.name}") for task in some} for some in ({*failed} - done, done))
     told = {(asset, rule) for asset, rule, *_ in rows if rule.startswith(TASK_RULE)}
     for dag, rule in sorted(tasks - told):
         yield f"the failure of {dag}: {rule} was not reported"
-    for dag, rule in sorted(told - tasks):
+    for dag, rule in sorted(told - tasks - spared):
         yield f"the failure of {dag}: {rule} was reported, but there was none"
 
 

@@ -8,8 +8,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from adventureworks.catalog import ANALYSES, INGESTION
 from adventureworks.embedded.postgres import EmbeddedPostgres
+from tests.chaos.tasks import declared
 from tests.conftest import REPOSITORY, create_database
 from tests.integration.pipeline import Pipeline
 from tests.integration.test_pipeline import any_order, change_quantity
@@ -50,3 +53,14 @@ def test_every_dag_runs_with_the_test_command_of_airflow(
     assert {name: state for name, state, _ in ended} == dict.fromkeys([INGESTION, *ANALYSES], "success")
     computed = {name for name, _, tasks in ended if tasks.get("publish", tasks.get("publish_tables")) == "success"}
     assert {INGESTION, "daily_sales_etl", "sales_territory_analysis", "financial_reporting"} <= computed
+
+
+def test_no_two_dags_send_events_through_the_same_alias(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    # Airflow writes its configuration there on first import.
+    monkeypatch.setenv("AIRFLOW_HOME", str(tmp_path))
+    from airflow.sdk import AssetAlias
+
+    outlets = [outlet for dag in (INGESTION, *ANALYSES) for task in declared(dag).tasks for outlet in task.outlets]
+    aliases = [outlet.name for outlet in outlets if isinstance(outlet, AssetAlias)]
+    assert len(aliases) >= len(ANALYSES)
+    assert len(aliases) == len({*aliases}), "Airflow fails one of two tasks that use an alias first at the same time"

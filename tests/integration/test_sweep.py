@@ -79,10 +79,13 @@ def airflow(platform: str, fresh_database: FreshDatabase) -> Airflow:
     return Airflow(fresh_database("source"))
 
 
-def sweep(url: str, airflow: Airflow, since: float = 0, behind: Mapping[str, Behind] | None = None) -> SweepResult:
+def sweep(
+    url: str, airflow: Airflow, since: float = 0, behind: Mapping[str, Behind] | None = None, hours: float = 0
+) -> SweepResult:
+    """Sweep with a clock that is this many hours ahead."""
     with psycopg.connect(url) as warehouse, psycopg.connect(airflow.url) as metadata:
         watch = Sweep(minutes_ago(since), promises(settings()), timedelta(minutes=15))
-        return watch.run(warehouse, metadata, behind or {}, datetime.now(UTC))
+        return watch.run(warehouse, metadata, behind or {}, datetime.now(UTC) + timedelta(hours=hours))
 
 
 def names(found: SweepResult) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
@@ -136,6 +139,56 @@ def test_task_that_succeeded_in_a_newer_run_is_not_reported(platform: str, airfl
     airflow.ended(INGESTION, "load", "failed", index=7, ago=9)
     airflow.ended(INGESTION, "load", "success", index=0, ago=2, run="r2")
     assert names(sweep(platform, airflow)) == NOTHING
+
+
+@pytest.mark.parametrize("hours", [-24, 24])
+def test_killed_task_is_reported_although_the_clock_of_the_watch_is_wrong(
+    platform: str, airflow: Airflow, hours: float
+) -> None:
+    airflow.ended(INGESTION, "load", "failed")
+    assert (INGESTION, "task_load") in names(sweep(platform, airflow, hours=hours))[0]
+
+
+def test_failure_that_airflow_records_after_a_run_published_is_none(platform: str, airflow: Airflow) -> None:
+    from adventureworks.orchestration.notify import on_task_failure
+
+    dag = "daily_sales_etl"
+    with psycopg.connect(platform) as connection:
+        connection.execute(
+            "insert into ops.publication (asset, version, rows, changed_rows, verdict, run_id, confirmed_by)"
+            " values ('daily_sales', 1, 1, 1, 'passed', %s, null), ('fact_sales', 1, 1, 1, 'passed', 'x', %s)",
+            (f"{dag}/r1", f"{dag}/r2"),
+        )
+    for run in ("r1", "r2"):
+        airflow.ended(dag, "publish", "failed", run=run)
+        assert names(sweep(platform, airflow)) == NOTHING
+    context = failed_task(ConnectionError("The state of the asset cannot be stored."), task="publish")
+    context["ti"].run_id = "r2"
+    on_task_failure(context)
+    assert names(sweep(platform, airflow)) == ([], [(dag, "task_publish")])
+    assert names(sweep(platform, airflow)) == NOTHING
+    airflow.ended(dag, "publish", "failed", run="r3", ago=1)
+    with psycopg.connect(platform) as connection:
+        connection.execute("update ops.incident set last_seen = last_seen - interval '1 hour'")
+    assert names(sweep(platform, airflow))[0] == [(dag, "task_publish")], "this run has published nothing"
+
+
+def test_success_that_was_not_recorded_resolves_the_incident(platform: str, airflow: Airflow) -> None:
+    from adventureworks.orchestration.notify import on_task_failure
+
+    on_task_failure(failed_task(ValueError("x"), dag=INGESTION, task="load"))
+    airflow.ended(INGESTION, "load", "success", index=0)
+    airflow.ended(INGESTION, "load", "up_for_retry", index=1)
+    assert names(sweep(platform, airflow)) == NOTHING, "one table is not loaded yet"
+    airflow.run("update task_instance set state = 'success'")
+    airflow.run(
+        "insert into task_instance (dag_id, task_id, run_id, state) values (%s, 'load', 'r2', 'running')", INGESTION
+    )
+    assert names(sweep(platform, airflow)) == NOTHING, "the running instance may have reported it"
+    airflow.run("update task_instance set state = 'queued' where state = 'running'")
+    found = sweep(platform, airflow)
+    assert names(found) == ([], [(INGESTION, "task_load")])
+    assert found.resolved[0].run_id == f"{INGESTION}/r1"
 
 
 def test_reported_failure_is_not_reported_again(platform: str, airflow: Airflow) -> None:

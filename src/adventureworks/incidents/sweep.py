@@ -6,16 +6,18 @@ would then stop together with the services that it monitors.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from adventureworks import airflow_tables
+from adventureworks.airflow_tables import TaskEnd
 from adventureworks.catalog import INGESTION, MARTS, feeds_of, marts_of, unit_of
 from adventureworks.due import Behind
 from adventureworks.incidents import events, ledger
 from adventureworks.incidents.freshness import freshness
-from adventureworks.incidents.ledger import LATE, Connection, Finding, Incident, task_rule
+from adventureworks.incidents.ledger import BUILDING, LATE, TASK_RULE, Connection, Finding, Incident, task_of, task_rule
+from adventureworks.warehouse import publication
 
 AIRFLOW = "airflow"
 NOT_RUN = "runs_in_time"
@@ -79,10 +81,16 @@ class Sweep:
         self, records: Connection, airflow: Connection, behind: Mapping[str, Behind], now: datetime
     ) -> SweepResult:
         stopped = list(self._stopped(airflow, now))
-        findings = [*stopped, *_silent_failures(records, airflow, now)]
+        # Read before the states of the tasks: a failure that is reported later is newer than they are.
+        reported_tasks = [one for one in ledger.open_incidents(records) if one.rule.startswith(TASK_RULE)]
+        ends = airflow_tables.last_ends(airflow, LOOKBACK)
+        findings = [*stopped, *_silent_failures(records, ends)]
+        resolved = _recovered(records, reported_tasks, ends)
         # Incidents end when their cause does, not because the watch was started again.
         ever = replace(self, since=_ALWAYS)
-        resolved = _resolve(records, AIRFLOW, keep={finding.rule for finding in ever._stopped(airflow, now)})
+        silent = {finding.rule for finding in ever._stopped(airflow, now)}
+        known = {incident.rule for incident in ledger.open_incidents(records, AIRFLOW)}
+        resolved += ledger.resolve_rules(records, AIRFLOW, known - silent)
         if not stopped:
             # While an Airflow service is stopped everything is late, and the platform's owner has been notified.
             late = [*self._ingestion(airflow, now), *self._assets(records, airflow, behind, now)]
@@ -93,7 +101,7 @@ class Sweep:
                 lasting |= {finding.asset for finding in ever._assets(records, airflow, behind, now)}
                 for incident in reported:
                     if incident.asset not in lasting:
-                        resolved += _resolve(records, incident.asset, only=incident.rule)
+                        resolved += ledger.resolve_rules(records, incident.asset, {incident.rule})
         return SweepResult(tuple(ledger.report(records, findings)), tuple(resolved))
 
     def _stopped(self, airflow: Connection, now: datetime) -> Iterator[Finding]:
@@ -150,20 +158,44 @@ _STOPPED = {
 }
 
 
-def _silent_failures(records: Connection, airflow: Connection, now: datetime) -> Iterator[Finding]:
+def _silent_failures(records: Connection, ends: Sequence[TaskEnd]) -> Iterator[Finding]:
     """Yield the tasks whose latest finished run failed without an incident."""
-    for dag, task, run, failed_at in airflow_tables.last_failures(airflow, now - LOOKBACK):
-        if now - failed_at < REPORT_GRACE:
+    for end in ends:
+        if end.failed_at is None or end.failed_for is None or end.failed_for < REPORT_GRACE:
             continue
-        run_id, rule = f"{dag}/{run}", task_rule(task)
-        if _is_reported(records, dag, rule, failed_at) or (task == GATE and _is_blocked(records, dag, run_id)):
+        run_id, rule = f"{end.dag}/{end.run_id}", task_rule(end.task)
+        if _is_reported(records, end.dag, rule, end.failed_at) or _is_published(records, rule, run_id):
+            continue
+        if end.task == GATE and _is_blocked(records, end.dag, run_id):
             continue
         yield Finding(
-            asset=dag,
+            asset=end.dag,
             rule=rule,
-            event=events.task_killed(task, failed_at),
+            event=events.task_killed(end.task, end.failed_at),
             run_id=run_id,
         )
+
+
+def _recovered(records: Connection, reported: Sequence[Incident], ends: Sequence[TaskEnd]) -> list[Incident]:
+    """Resolve the incidents of tasks that have succeeded since, if the success was not recorded when it happened."""
+    succeeded = {(end.dag, task_rule(end.task)): f"{end.dag}/{end.run_id}" for end in ends if end.succeeded}
+    resolved = []
+    for one in reported:
+        run_id = succeeded.get((one.asset, one.rule))
+        if run_id or _is_published(records, one.rule, one.run_id):
+            resolved += ledger.resolve_rules(records, one.asset, {one.rule}, run_id or "")
+    return resolved
+
+
+def _is_published(records: Connection, rule: str, run_id: str) -> bool:
+    """Return whether the rule is about a step of an analysis and this run has published its marts.
+
+    Airflow may record a failure after that, for example because it could not send the events. The dispatcher starts
+    what they would have started.
+    """
+    return task_of(rule)[0] in BUILDING and bool(
+        publication.of_run(records, run_id) or publication.confirmed_by(records, run_id)
+    )
 
 
 def _is_reported(records: Connection, dag: str, rule: str, failed_at: datetime) -> bool:
@@ -187,10 +219,3 @@ def _is_blocked(records: Connection, dag: str, run_id: str) -> bool:
         (run_id, [mart.name for mart in marts_of(dag)]),
     ).fetchone()
     return row is not None
-
-
-def _resolve(records: Connection, asset: str, keep: set[str] | None = None, only: str | None = None) -> list[Incident]:
-    """Resolve the asset's incidents except those of the rules in `keep`, or `only` the one of a rule."""
-    rules = {incident.rule for incident in ledger.open_incidents(records, asset)}
-    ended = rules - keep if keep is not None else rules & {only or ""}
-    return ledger.resolve(records, asset, keep=rules - ended) if ended else []

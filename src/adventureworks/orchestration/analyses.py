@@ -12,7 +12,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from adventureworks.catalog import ANALYSES, is_tolerant, marts_of
 from adventureworks.orchestration import lineage
-from adventureworks.orchestration.schedules import SETTLED_ALIAS, announce_if_settled, asset, current_run_id, plain_task
+from adventureworks.orchestration.schedules import announce_if_settled, asset, current_run_id, plain_task, settled_alias
 from adventureworks.settings import settings
 
 
@@ -42,7 +42,7 @@ def analysis(dag_id: str) -> None:
             lineage.build_abandoned(dag_id)
         _skip_if_nothing_to_do(step)
 
-    @plain_task(inlets=marts, outlets=marts if is_tolerant(dag_id) else [*marts, SETTLED_ALIAS])
+    @plain_task(inlets=marts, outlets=marts if is_tolerant(dag_id) else [*marts, settled_alias(dag_id)])
     def publish(outlet_events: Any = None, asset_state_store: Any = None) -> None:
         """Publish the marts in one transaction, then send their events."""
         from adventureworks.due import NothingToDo
@@ -62,7 +62,7 @@ def analysis(dag_id: str) -> None:
             verdict = {**version.as_extra(), "input_versions": dict(version.inputs)}
             asset_state_store[asset(version.asset)].set("verdict", verdict)
         if not is_tolerant(dag_id):
-            announce_if_settled(outlet_events)
+            announce_if_settled(dag_id, outlet_events)
         lineage.marts_published()
         notify_owners((), outcome.resolved, outcome.notices)
 

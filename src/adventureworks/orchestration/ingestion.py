@@ -11,12 +11,12 @@ from adventureworks.catalog import INGESTION, SOURCE_TABLES
 from adventureworks.errors import PlatformError
 from adventureworks.orchestration import lineage
 from adventureworks.orchestration.schedules import (
-    SETTLED_ALIAS,
     SOURCE_ALIAS,
     announce_if_settled,
     asset,
     current_run_id,
     plain_task,
+    settled_alias,
 )
 from adventureworks.settings import settings
 
@@ -89,7 +89,7 @@ def load(group: list[str]) -> None:
         print(f"{name}: {rows:,} rows read")
 
 
-@plain_task(outlets=[SOURCE_ALIAS, SETTLED_ALIAS])
+@plain_task(outlets=[SOURCE_ALIAS, settled_alias(INGESTION)])
 def publish_tables(outlet_events: Any = None) -> None:
     """Check the candidates, publish those that pass in one transaction, then send one event per changed table."""
     from adventureworks.gate.publish import publish
@@ -101,7 +101,7 @@ def publish_tables(outlet_events: Any = None) -> None:
     for version in publish(with_source(settings()), current_run_id()):
         print(f"{version.asset}: version {version.version}, {version.changed_rows:,} rows changed, {version.verdict}")
         outlet_events[SOURCE_ALIAS].add(asset(version.asset), extra=version.as_extra())
-    announce_if_settled(outlet_events)
+    announce_if_settled(INGESTION, outlet_events)
     lineage.tables_published()
 
 

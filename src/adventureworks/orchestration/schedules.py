@@ -35,9 +35,6 @@ SOURCE = Asset("source_database", group="source", watchers=[AssetWatcher("source
 SETTLED = Asset("settled_data", group="quality")
 """Its event means that nothing is due any more. Analyses that read everything depend on it, not on 90 assets."""
 
-SETTLED_ALIAS = AssetAlias("settled_data_events", group="quality")
-"""Alias through which a task sends the event of `SETTLED`, but not on every run."""
-
 INGESTION_CALENDARS = {timedelta(minutes=15): "*/15 * * * *", timedelta(hours=1): "0 * * * *"}
 """The calendar of the ingestion by its interval."""
 
@@ -78,6 +75,16 @@ def asset(name: str) -> Asset:
     )
 
 
+def settled_alias(dag_id: str) -> AssetAlias:
+    """Return the alias through which a DAG sends the event of `SETTLED`, but not on every run.
+
+    Airflow records the first event of an asset through an alias as a relation of both. If two tasks record the same
+    relation at the same time, Airflow marks one of them as failed, although it has succeeded. So no two DAGs share an
+    alias.
+    """
+    return AssetAlias(f"settled_by_{dag_id}", group="quality")
+
+
 def changes(dag_id: str) -> AssetOrTimeSchedule:
     """Return the schedule of an analysis: any change of its inputs, and at the latest its calendar."""
     assets = [asset(name) for name in starting_inputs(dag_id)]
@@ -89,13 +96,13 @@ def changes(dag_id: str) -> AssetOrTimeSchedule:
     return AssetOrTimeSchedule(timetable=calendar, assets=AssetAny(*assets))
 
 
-def announce_if_settled(outlet_events: Any) -> None:
-    """Send the event of `SETTLED` if the analyses that wait for all others can now run."""
+def announce_if_settled(dag_id: str, outlet_events: Any) -> None:
+    """Send the event of `SETTLED` from a task of this DAG if the analyses that wait for all others can now run."""
     from adventureworks.marts.plan import runnable
     from adventureworks.settings import settings
 
     if any(map(is_tolerant, runnable(settings()))):
-        outlet_events[SETTLED_ALIAS].add(SETTLED)
+        outlet_events[settled_alias(dag_id)].add(SETTLED)
 
 
 def source_changes() -> AssetOrTimeSchedule:
