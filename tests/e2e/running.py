@@ -13,11 +13,14 @@ from email.message import EmailMessage
 from pathlib import Path
 from typing import Any, TypeVar
 
+import psutil
 import psycopg
 from pydantic import SecretStr
 
 from adventureworks.catalog import INGESTION
+from adventureworks.embedded.home import Home
 from adventureworks.embedded.postgres import EmbeddedPostgres
+from adventureworks.embedded.supervisor import marked_processes
 from adventureworks.gate.detect import difference
 from adventureworks.settings import Settings
 
@@ -88,6 +91,12 @@ class RunningPlatform:
         passwords = json.loads((home / "secrets" / "airflow-passwords.json").read_text())
         body = {"username": "admin", "password": passwords["admin"]}
         self._token = self.api("/auth/token", body, token=None)["access_token"]
+
+    def scheduler(self) -> psutil.Process:
+        """Return the process of the scheduler."""
+        found = marked_processes(Home(self.home))
+        [scheduler] = [one for one in found if "adventureworks scheduler" in " ".join(one.cmdline())]
+        return scheduler
 
     def sql(self, database: str, query: str, parameters: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
         """Run a statement that returns rows in one of the databases."""

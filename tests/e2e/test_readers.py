@@ -6,13 +6,11 @@ import json
 import os
 import re
 import shutil
-import signal
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 from typing import Literal
 
-import psutil
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from openpyxl import load_workbook
@@ -156,19 +154,12 @@ def test_a_frozen_scheduler_and_its_recovery_are_reported(
     received, _ = inbox
     wait_for(platform.is_idle)
     received.mails.clear()
-    family = [
-        process
-        for process in psutil.process_iter(["cmdline", "environ"])
-        if "scheduler" in (process.info["cmdline"] or [])
-        and (process.info["environ"] or {}).get("ADVENTUREWORKS_HOME") == str(platform.home)
-    ]
-    for process in family:
-        process.send_signal(signal.SIGSTOP)
+    scheduler = platform.scheduler()
+    scheduler.suspend()
     try:
         wait_for(lambda: received.about("scheduler_is_alive")[0], seconds=180)
     finally:
-        for process in family:
-            process.send_signal(signal.SIGCONT)
+        scheduler.resume()
     wait_for(
         lambda: any("recovered" in str(mail["subject"]) for mail in received.about("scheduler_is_alive")[0]), seconds=60
     )

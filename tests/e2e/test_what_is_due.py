@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-import psutil
 from pydantic import SecretStr
 
 from adventureworks.catalog import ANALYSES, MARTS
@@ -89,18 +88,6 @@ def behind(platform: RunningPlatform) -> dict[str, Behind]:
         return dict(decide_now(Settings(), session).behind)
 
 
-def kill_scheduler(platform: RunningPlatform) -> None:
-    schedulers = [
-        process
-        for process in psutil.process_iter(["cmdline", "environ"])
-        if "scheduler" in (process.info["cmdline"] or [])
-        and (process.info["environ"] or {}).get("ADVENTUREWORKS_HOME") == str(platform.home)
-    ]
-    assert schedulers
-    for process in schedulers:
-        process.kill()
-
-
 def random_events(platform: RunningPlatform, chance: random.Random) -> list[Callable[[], object]]:
     """Return events in random order: changes, a deployment, lost and duplicated asset events, pauses, a crash."""
     order, line, _ = any_order(platform)
@@ -122,7 +109,7 @@ def random_events(platform: RunningPlatform, chance: random.Random) -> list[Call
     ]
     history = [chance.choice(kinds) for _ in range(12)]
     # Each kind occurs at least once, and the crash exactly once.
-    history = [*kinds, lambda: kill_scheduler(platform), *history]
+    history = [*kinds, lambda: platform.scheduler().kill(), *history]
     chance.shuffle(history)
     return history
 
