@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from datetime import datetime
 from uuid import uuid4
+
+import psycopg
 
 from adventureworks import incidents
 from adventureworks.catalog import INGESTION
@@ -244,7 +246,12 @@ def locked(here: Settings, command: str) -> Iterator[None]:
             )
         # The lock belongs to the session. A transaction that stays open for minutes would hold up cleanup by others.
         records.commit()
-        yield
+        try:
+            yield
+        finally:
+            # The server ends a session some time after its connection was closed, and with it the lock.
+            with suppress(psycopg.Error):
+                records.execute("select pg_advisory_unlock(hashtextextended(%s, 0))", (key,))
 
 
 def _holder(records: Connection, key: str) -> str:
