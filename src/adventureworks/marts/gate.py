@@ -64,10 +64,13 @@ def _gate(settings: Settings, dag: str, run_id: str) -> NothingToDo | None:
         built = unpublished(session.records, dag, run_id)
         for mart in built.marts:
             broken += _broken_contract(settings, session, mart, built)
-    outcomes = _check_outcomes(settings, warehouse, dag, built)
+    checked = [mart for mart in built.marts if must_be_checked(mart, built, settings.checks_folder / "marts")]
+    carried = [mart.name for mart in built.marts if mart not in checked]
+    outcomes = _check_outcomes(settings, warehouse, dag, built, checked)
     with warehouse.connect(f"gate {dag}") as session:
         require_staged(session, run_id, built)
-        results.delete(session.records, run_id)
+        # A repeated run may have checked a mart that it now carries over.
+        results.delete(session.records, run_id, keep=carried)
         results.record(session.records, run_id, broken, kind="contract")
         results.record(session.records, run_id, outcomes)
         broken += [one for one in outcomes if one.outcome in FAILED]
@@ -147,9 +150,9 @@ def _findings(records: Connection, broken: Sequence[CheckOutcome], dag: str, run
     ]
 
 
-def _check_outcomes(settings: Settings, warehouse: Warehouse, dag: str, built: Build) -> list[CheckOutcome]:
-    folder = settings.checks_folder / "marts"
-    checked = [mart for mart in built.marts if must_be_checked(mart, built, folder)]
+def _check_outcomes(
+    settings: Settings, warehouse: Warehouse, dag: str, built: Build, checked: Sequence[Mart]
+) -> list[CheckOutcome]:
     if not checked:
         return []
     variables = {"as_of": built.as_of.isoformat()}
@@ -165,7 +168,9 @@ def _check_outcomes(settings: Settings, warehouse: Warehouse, dag: str, built: B
             variables[f"stale_before_{mart.name}"] = stale
     # Includes months that came out the same, because their inputs changed.
     months = {name: found for name, found in built.months.items() if found and len(found) <= FEW_MONTHS}
-    return run_checks(warehouse, folder, [mart.name for mart in checked], variables, months=months)
+    return run_checks(
+        warehouse, settings.checks_folder / "marts", [mart.name for mart in checked], variables, months=months
+    )
 
 
 def must_be_checked(mart: Mart, built: Build, folder: Path) -> bool:
