@@ -26,6 +26,7 @@ CLEANED_TABLES = (
 the number of runs."""
 
 _DONE = ("success", "failed")
+_ENDED = (*_DONE, "skipped", "upstream_failed", "removed")
 _OF_PAUSED_DAG = "exists (select from dag where dag.dag_id = w.dag_id and dag.is_paused)"
 
 
@@ -100,7 +101,7 @@ class TaskEnd:
     failed_for: timedelta | None
     """How long ago that was, by the clock of Airflow's database."""
     succeeded: bool
-    """Whether all its instances succeeded, and none of another run is at work."""
+    """Whether all its instances succeeded, and no instance is at work or waits for another attempt in any run."""
 
 
 @dataclass(frozen=True)
@@ -240,11 +241,14 @@ def last_ends(airflow: Connection, within: timedelta) -> list[TaskEnd]:
         # Any instance of a mapped task: the success of others does not make up for one failure.
         " max(end_date) filter (where state = 'failed') as failed_at,"
         " bool_and(coalesce(state = 'success', false)) as succeeded,"
-        " bool_or(bool_or(coalesce(state = 'running', false))) over (partition by dag_id, task_id) as at_work"
-        " from task_instance where end_date > now() - %(within)s or end_date is null"
+        # An instance that waits for its first attempt has no end; one that waits for a retry or was cleared has one.
+        " bool_or(bool_or(coalesce(state, '') <> all(%(ended)s)"
+        " and (end_date is not null or coalesce(state in ('running', 'restarting'), false))))"
+        " over (partition by dag_id, task_id) as at_work"
+        " from task_instance where end_date > now() - %(within)s or coalesce(state, '') <> all(%(ended)s)"
         " group by dag_id, task_id, run_id"
         ") as known where ended_at is not null order by dag_id, task_id, ended_at desc",
-        {"done": list(_DONE), "within": within},
+        {"done": list(_DONE), "ended": list(_ENDED), "within": within},
     ).fetchall()
     return [TaskEnd(*row) for row in rows]
 

@@ -173,6 +173,22 @@ def test_failure_that_airflow_records_after_a_run_published_is_none(platform: st
     assert names(sweep(platform, airflow))[0] == [(dag, "task_publish")], "this run has published nothing"
 
 
+def test_run_that_published_does_not_hide_that_the_next_one_was_killed(platform: str, airflow: Airflow) -> None:
+    from adventureworks.orchestration.notify import on_task_failure
+
+    dag, context = "daily_sales_etl", failed_task(ConnectionError("The events cannot be sent."), task="publish")
+    on_task_failure(context)
+    with psycopg.connect(platform) as connection:
+        connection.execute(
+            "insert into ops.publication (asset, version, rows, changed_rows, verdict, run_id)"
+            " values ('daily_sales', 1, 1, 1, 'passed', %s)",
+            (f"{dag}/{context['ti'].run_id}",),
+        )
+    airflow.ended(dag, "publish", "failed", run="r2")
+    assert names(sweep(platform, airflow)) == NOTHING
+    assert [(one.asset, one.rule) for one in still_open(platform)] == [(dag, "task_publish")]
+
+
 def test_success_that_was_not_recorded_resolves_the_incident(platform: str, airflow: Airflow) -> None:
     from adventureworks.orchestration.notify import on_task_failure
 
@@ -186,6 +202,11 @@ def test_success_that_was_not_recorded_resolves_the_incident(platform: str, airf
     )
     assert names(sweep(platform, airflow)) == NOTHING, "the running instance may have reported it"
     airflow.run("update task_instance set state = 'queued' where state = 'running'")
+    airflow.ended(INGESTION, "load", "up_for_retry", run="r3", ago=60 * 48)
+    assert names(sweep(platform, airflow)) == NOTHING, "this run, which failed and was cleared, will run again"
+    airflow.run("update task_instance set state = null where run_id = 'r3'")
+    assert names(sweep(platform, airflow)) == NOTHING
+    airflow.run("delete from task_instance where run_id = 'r3'")
     found = sweep(platform, airflow)
     assert names(found) == ([], [(INGESTION, "task_load")])
     assert found.resolved[0].run_id == f"{INGESTION}/r1"

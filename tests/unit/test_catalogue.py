@@ -17,6 +17,7 @@ from adventureworks.catalog.readers import READERS, Reader, dependants_of
 from adventureworks.catalog.summaries import Summary, summary_of
 from adventureworks.columns import columns_of, key_of, version_of
 from adventureworks.dictionary import grain
+from adventureworks.gate.check_files import declared_checks
 from adventureworks.marts import models
 from adventureworks.reports.digests import DIGESTS
 from adventureworks.settings import PROJECT_ROOT
@@ -73,6 +74,9 @@ def test_a_mart_has_an_analysis_and_declares_its_inputs(mart: Mart) -> None:
     if mart.part:
         assert mart.part.input in catalog.outside_inputs(mart.dag), "its version is recorded with the part"
         assert not mart.incremental, "a mart with a part is computed whole or carried over"
+        rules = declared_checks(PROJECT_ROOT / "checks" / "marts", mart.name)
+        noticed = {*mart.inputs, *(one.name for one in catalog.marts_of(mart.dag))}
+        assert frozenset().union(*(rule.tables for rule in rules)) <= noticed, "or its rules had to run more often"
     types = {column.name: column.dtype for column in columns_of(mart)}
     assert mart.dated in types
     if mart.history and isinstance(mart.history.keeps, Newest):

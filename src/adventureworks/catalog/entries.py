@@ -135,7 +135,8 @@ class Mart:
     month is computed again when that changes, as a month of a mart with `is_partial` is when it becomes whole."""
     part: Part | None = None
     """While this part and all other inputs stay the same, the rows stay the same, apart from the business date `as_of`,
-    and are neither computed nor checked again. None: the mart may depend on every row of its inputs."""
+    and are not computed again. They are checked again only if a rule reads another mart that has changed. None: the
+    mart may depend on every row of its inputs."""
     tolerant: bool = False
     """Whether the mart is computed even while some inputs were never published or were refused by their gate, and again
     whenever anything is checked, even if nothing is published. Meant for a report on the state of everything."""

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from adventureworks.gate.checks import CheckOutcome
 from adventureworks.warehouse.postgres import Connection
 
 
-def delete(records: Connection, run_id: str) -> None:
-    """Delete the results of an earlier attempt of this run."""
-    records.execute("delete from ops.check_result where run_id = %s", (run_id,))
+def delete(records: Connection, run_id: str, keep: Collection[str] = ()) -> None:
+    """Delete the results of an earlier attempt of this run, except those of the assets in `keep`."""
+    records.execute("delete from ops.check_result where run_id = %s and not asset = any(%s)", (run_id, list(keep)))
 
 
 def delete_kind(records: Connection, run_id: str, asset: str, kind: str) -> None:

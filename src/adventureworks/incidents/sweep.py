@@ -178,12 +178,17 @@ def _silent_failures(records: Connection, ends: Sequence[TaskEnd]) -> Iterator[F
 
 def _recovered(records: Connection, reported: Sequence[Incident], ends: Sequence[TaskEnd]) -> list[Incident]:
     """Resolve the incidents of tasks that have succeeded since, if the success was not recorded when it happened."""
-    succeeded = {(end.dag, task_rule(end.task)): f"{end.dag}/{end.run_id}" for end in ends if end.succeeded}
+    last = {(end.dag, task_rule(end.task)): end for end in ends}
     resolved = []
     for one in reported:
-        run_id = succeeded.get((one.asset, one.rule))
-        if run_id or _is_published(records, one.rule, one.run_id):
-            resolved += ledger.resolve_rules(records, one.asset, {one.rule}, run_id or "")
+        end = last.get((one.asset, one.rule))
+        if end is None or not end.succeeded:
+            newest = one.run_id if end is None or end.failed_at is None else f"{end.dag}/{end.run_id}"
+            # A run that failed later than the one that has published may have published nothing.
+            if not all(_is_published(records, one.rule, run_id) for run_id in {one.run_id, newest}):
+                continue
+        run_id = f"{end.dag}/{end.run_id}" if end and end.succeeded else ""
+        resolved += ledger.resolve_rules(records, one.asset, {one.rule}, run_id)
     return resolved
 
 

@@ -59,7 +59,7 @@ class Build:
     """The attempt that staged it."""
 
     def is_carried(self, mart: Mart) -> bool:
-        """Return whether a mart was neither computed nor has to be checked: nothing that it depends on has changed."""
+        """Return whether a mart was not computed, because nothing that it depends on has changed."""
         return mart.part is not None and self.months[mart.name] == ()
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from functools import partial
+from pathlib import Path
 
 import polars as pl
 
@@ -15,7 +16,7 @@ from adventureworks.due import Months, NothingToDo
 from adventureworks.errors import TableBlocked
 from adventureworks.gate import results
 from adventureworks.gate.approval import command_for
-from adventureworks.gate.check_files import declared_rules
+from adventureworks.gate.check_files import declared_checks, declared_rules
 from adventureworks.gate.checks import CheckOutcome, run_checks
 from adventureworks.gate.contract import EXAMPLES, validate
 from adventureworks.gate.verdict import FAILED
@@ -63,10 +64,13 @@ def _gate(settings: Settings, dag: str, run_id: str) -> NothingToDo | None:
         built = unpublished(session.records, dag, run_id)
         for mart in built.marts:
             broken += _broken_contract(settings, session, mart, built)
-    outcomes = _check_outcomes(settings, warehouse, dag, built)
+    checked = [mart for mart in built.marts if must_be_checked(mart, built, settings.checks_folder / "marts")]
+    carried = [mart.name for mart in built.marts if mart not in checked]
+    outcomes = _check_outcomes(settings, warehouse, dag, built, checked)
     with warehouse.connect(f"gate {dag}") as session:
         require_staged(session, run_id, built)
-        results.delete(session.records, run_id)
+        # A repeated run may have checked a mart that it now carries over.
+        results.delete(session.records, run_id, keep=carried)
         results.record(session.records, run_id, broken, kind="contract")
         results.record(session.records, run_id, outcomes)
         broken += [one for one in outcomes if one.outcome in FAILED]
@@ -146,8 +150,9 @@ def _findings(records: Connection, broken: Sequence[CheckOutcome], dag: str, run
     ]
 
 
-def _check_outcomes(settings: Settings, warehouse: Warehouse, dag: str, built: Build) -> list[CheckOutcome]:
-    checked = [mart for mart in built.marts if not built.is_carried(mart)]
+def _check_outcomes(
+    settings: Settings, warehouse: Warehouse, dag: str, built: Build, checked: Sequence[Mart]
+) -> list[CheckOutcome]:
     if not checked:
         return []
     variables = {"as_of": built.as_of.isoformat()}
@@ -162,10 +167,21 @@ def _check_outcomes(settings: Settings, warehouse: Warehouse, dag: str, built: B
             stale = _stale_before(settings, session.data, mart) if is_comparable(last, built.as_of) else _NEVER_STALE
             variables[f"stale_before_{mart.name}"] = stale
     # Includes months that came out the same, because their inputs changed.
-    months = {name: found for name, found in built.months.items() if found is not None and len(found) <= FEW_MONTHS}
+    months = {name: found for name, found in built.months.items() if found and len(found) <= FEW_MONTHS}
     return run_checks(
         warehouse, settings.checks_folder / "marts", [mart.name for mart in checked], variables, months=months
     )
+
+
+def must_be_checked(mart: Mart, built: Build, folder: Path) -> bool:
+    """Return whether the rules of a mart could find something that they did not find before.
+
+    A mart that was carried over is checked if a rule of its file in `folder` reads another mart that has changed.
+    """
+    if not built.is_carried(mart):
+        return True
+    changed = {name for name, months in built.changed.items() if months != ()} - {mart.name}
+    return any(changed & check.tables for check in declared_checks(folder, mart.name))
 
 
 def is_comparable(last: publication.Publication | None, as_of: date) -> bool:
