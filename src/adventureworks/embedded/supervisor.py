@@ -111,6 +111,18 @@ class Supervisor:
         """Restart the running server on its port if it dies from now on."""
         self._port = self._postgres.port()
 
+    def prepare_forks(self, environment: Mapping[str, str]) -> None:
+        """Start the process that services are forked from, unless it runs. It imports while other work goes on."""
+        if self._parent is not None and self._parent.lost:
+            self._note_death_of_parent(self._parent.process.returncode)
+        if self._parent is None:
+            self._parent = Parent(
+                lambda arguments, connection: self.spawn(
+                    replace(self._forking, command=[sys.executable, *arguments], environment=environment),
+                    (connection,),
+                )
+            )
+
     def start(self, service: Service) -> None:
         """Start a service and keep it alive from now on."""
         self._services[service.name] = service
@@ -150,6 +162,7 @@ class Supervisor:
             for service in together:
                 _wait(service, begin)
         self.end_leftovers()
+        self._parent = None
 
     def end_leftovers(self, session: int | None = None) -> int:
         """End every process that this home (or one session of it) left running; return how many there were."""
@@ -191,13 +204,7 @@ class Supervisor:
     def _run(self, service: Service) -> subprocess.Popen[bytes] | Forked:
         if not service.is_forked:
             return self.spawn(service)
-        if self._parent is None or self._parent.lost:
-            self._parent = Parent(
-                lambda arguments, connection: self.spawn(
-                    replace(self._forking, command=[sys.executable, *arguments], environment=service.environment),
-                    (connection,),
-                )
-            )
+        self.prepare_forks(service.environment)
         limit_log(service.log)
         with open_log(service.log) as log:
             return self._parent.fork(service.command, log)
