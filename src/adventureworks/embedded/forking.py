@@ -143,10 +143,10 @@ class _Children:
     def serve(self) -> Sequence[str]:
         """Return, in each fork, the command that it is to run. It does not return in the parent, which exits."""
         while True:
-            ready, _, _ = select.select([self._connection, self._ended], [], [])
+            ready, _, _ = select.select([self._connection.fileno(), self._ended], [], [])
             if self._ended in ready:
                 self._report()
-            if self._connection in ready and (command := self._fork()) is not None:
+            if self._connection.fileno() in ready and (command := self._fork()) is not None:
                 return command
 
     def _fork(self) -> Sequence[str] | None:

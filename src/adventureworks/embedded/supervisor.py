@@ -111,8 +111,8 @@ class Supervisor:
         """Restart the running server on its port if it dies from now on."""
         self._port = self._postgres.port()
 
-    def prepare_forks(self, environment: Mapping[str, str]) -> None:
-        """Start the process that services are forked from, unless it runs. It imports while other work goes on."""
+    def prepare_forks(self, environment: Mapping[str, str]) -> Parent:
+        """Return the process that services are forked from. If it is started now, it imports while other work goes on."""
         if self._parent is not None and self._parent.lost:
             self._note_death_of_parent(self._parent.process.returncode)
         if self._parent is None:
@@ -122,6 +122,7 @@ class Supervisor:
                     (connection,),
                 )
             )
+        return self._parent
 
     def start(self, service: Service) -> None:
         """Start a service and keep it alive from now on."""
@@ -204,10 +205,10 @@ class Supervisor:
     def _run(self, service: Service) -> subprocess.Popen[bytes] | Forked:
         if not service.is_forked:
             return self.spawn(service)
-        self.prepare_forks(service.environment)
+        parent = self.prepare_forks(service.environment)
         limit_log(service.log)
         with open_log(service.log) as log:
-            return self._parent.fork(service.command, log)
+            return parent.fork(service.command, log)
 
     def _restart(self, service: Service) -> None:
         if time.monotonic() < service.start_at:
