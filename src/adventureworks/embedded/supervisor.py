@@ -112,7 +112,7 @@ class Supervisor:
         self._port = self._postgres.port()
 
     def prepare_forks(self, environment: Mapping[str, str]) -> Parent:
-        """Return the process that services are forked from. If it is started now, it imports while other work goes on."""
+        """Return the process that services are forked from; if it starts only now, it imports in the meantime."""
         if self._parent is not None and self._parent.lost:
             self._note_death_of_parent(self._parent.process.returncode)
         if self._parent is None:
