@@ -45,7 +45,7 @@ class Service:
     environment: Mapping[str, str]
     log: Path
     stop_seconds: float = 5.0
-    """Seconds that it has to stop when asked to; after that it is killed."""
+    """Seconds that it has to stop when asked to; after that it is killed. If 0, so is what it started."""
     ends_last: bool = False
     """Stop it only after all other services have stopped."""
     before_restart: Callable[[], None] = lambda: None
@@ -159,7 +159,10 @@ class Supervisor:
             together = [service for service in services if service.ends_last is last]
             begin = time.monotonic()
             for service in together:
-                _terminate(service)
+                if service.stop_seconds:
+                    _terminate(service)
+                else:
+                    self._kill_session(service)
             for service in together:
                 _wait(service, begin)
         self.end_leftovers()
@@ -175,6 +178,11 @@ class Supervisor:
             _signal(process, signal.SIGKILL)
         psutil.wait_procs(alive, timeout=5)
         return len(leftovers)
+
+    def _kill_session(self, service: Service) -> None:
+        if service.process is not None and service.process.pid is not None:
+            for process in marked_processes(self._home, service.process.pid):
+                _signal(process, signal.SIGKILL)
 
     def kill(self) -> None:
         """End everything at once."""
