@@ -124,6 +124,8 @@ def test_platform_from_start_to_kill(
     assert {address for _, address in listening} == {"127.0.0.1"}
     commands = "\n".join(" ".join(process.cmdline()) for process in everything)
     assert not [file.name for file in home.secrets.iterdir() if file.read_text().strip() in commands]
+    set_in_file = [line for line in (home.path / "airflow/airflow.cfg").read_text().splitlines() if line[0] != "#"]
+    assert not set_in_file, "defaults would outlive an upgrade of Airflow"
 
     owner = home.holder("run")
     assert owner is not None
@@ -209,13 +211,16 @@ def test_supervisor_gives_up_on_a_service_that_dies_repeatedly_and_shows_its_las
 
 
 FORKED = """
-import sys, time
+import atexit, sys, time
 
 def main():
-    print(sys.argv[1], "starts", flush=True)
+    print(sys.argv[1], "starts", flush=sys.argv[1] == "steady")
     if sys.argv[1] == "brief":
+        atexit.register(print, "brief ends")
         time.sleep(0.3)
         sys.exit(7)
+    if sys.argv[1] == "broken":
+        raise ValueError("broken for a reason")
     time.sleep(600)
 """
 
@@ -234,7 +239,7 @@ def test_forked_services_are_restarted_with_their_parent_and_without_it(tmp_path
     }
     forked = {
         name: Service(name, ["forked", name], variables, home.logs / f"{name}.log", is_forked=True)
-        for name in ("steady", "brief")
+        for name in ("steady", "brief", "broken")
     }
     steady = forked["steady"]
 
@@ -245,10 +250,13 @@ def test_forked_services_are_restarted_with_their_parent_and_without_it(tmp_path
     for service in forked.values():
         supervisor.start(service)
     try:
-        wait_for(lambda: starts() == 1 and len(notes) > 0, 60)
-        assert notes == [
+        ends = {
             f"The brief ended (exit status 7) and will be restarted. Log: {home.logs}/brief.log",
-        ]
+            f"The broken ended (exit status 1) and will be restarted. Log: {home.logs}/broken.log",
+        }
+        wait_for(lambda: starts() == 1 and ends <= set(notes), 60)
+        assert forked["brief"].log.read_text().startswith("brief starts\nbrief ends\n")
+        assert "ValueError: broken for a reason" in forked["broken"].log.read_text()
         assert isinstance(steady.process, Forked)
         assert steady.process.pid is not None
         first = psutil.Process(steady.process.pid)

@@ -15,7 +15,7 @@ import sys
 from collections.abc import Mapping
 from importlib.metadata import version
 
-from adventureworks.embedded.home import Home
+from adventureworks.embedded.home import Home, write_private
 from adventureworks.embedded.postgres import HOST, free_port
 from adventureworks.embedded.services import Endpoints
 from adventureworks.embedded.supervisor import Service
@@ -40,12 +40,12 @@ STOP_SECONDS = {
     WATCH: 5.0,
     # Running tasks may finish; those that do not are restarted at the next start.
     "scheduler": 15.0,
-    # It would wait ten seconds for triggers to clean up; the watcher has nothing to clean up.
-    "triggerer": 1.5,
-    # It closes its connections within a second, and then lingers.
-    "api-server": 1.5,
+    # These have nothing to finish: what they change in the database, they change in transactions.
+    "dag-processor": 0.0,
+    "triggerer": 0.0,
+    "api-server": 0.0,
 }
-"""Seconds that a service has to stop when asked to. The default is 5."""
+"""Seconds that a service has to stop when asked to."""
 
 TUNING = {
     "AIRFLOW__CORE__PARALLELISM": "8",
@@ -134,6 +134,18 @@ def environment(
     }
 
 
+def prepare_folder(home: Home) -> None:
+    """Create Airflow's folder with a file of settings that sets nothing, unless there is one.
+
+    Otherwise, the first process that imports Airflow writes all defaults there, while others may already read the file.
+    """
+    folder = home.path / "airflow"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    settings = folder / "airflow.cfg"
+    if not settings.exists():
+        write_private(settings, "# Own settings of Airflow may be added here; the environment takes precedence.\n")
+
+
 def prepare_database(home: Home, endpoints: Endpoints, variables: Mapping[str, str]) -> bool:
     """Migrate Airflow's database to the installed version. Return False if it was already up to date."""
     import psycopg
@@ -200,7 +212,7 @@ def _airflow_services(home: Home, variables: Mapping[str, str]) -> list[Service]
             [AIRFLOW, *arguments],
             variables,
             home.logs / f"{name}.log",
-            stop_seconds=STOP_SECONDS.get(name, 5.0),
+            stop_seconds=STOP_SECONDS[name],
             # Tasks report their state through it.
             ends_last=name == "api-server",
             is_forked=True,

@@ -8,20 +8,21 @@ parent reports the process id, and later the exit status.
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import select
-import selectors
 import signal
 import socket
 import subprocess
 import sys
 import time
+import traceback
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from importlib import import_module
-from typing import IO
+from typing import IO, NoReturn
 
 from setproctitle import setproctitle
 
@@ -134,18 +135,19 @@ class _Children:
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
-        # It has no descriptor of its own, which forks would share.
-        self._selector = selectors.PollSelector()
-        self._selector.register(connection, selectors.EVENT_READ)
+        # Python writes a byte into the pipe when a child ends. A descriptor of the process would need Linux 5.3.
+        self._ended, self._note = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.set_wakeup_fd(self._note, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
 
     def serve(self) -> Sequence[str]:
         """Return, in each fork, the command that it is to run. It does not return in the parent, which exits."""
         while True:
-            for key, _ in self._selector.select():
-                if key.data is not None:
-                    self._report(key.fd, key.data)
-                elif (command := self._fork()) is not None:
-                    return command
+            ready, _, _ = select.select([self._connection.fileno(), self._ended], [], [])
+            if self._ended in ready:
+                self._report()
+            if self._connection.fileno() in ready and (command := self._fork()) is not None:
+                return command
 
     def _fork(self) -> Sequence[str] | None:
         message, logs, *_ = socket.recv_fds(self._connection, MESSAGE_BYTES, 1)
@@ -153,9 +155,10 @@ class _Children:
             sys.exit()
         parent, pid = os.getpid(), os.fork()
         if pid == 0:
-            for descriptor in list(self._selector.get_map()):
-                os.close(descriptor)  # type: ignore[arg-type]
-            self._connection.detach()
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            for descriptor in (self._ended, self._note, self._connection.detach()):
+                os.close(descriptor)
             os.setsid()
             end_with_parent(parent, signal.SIGTERM)
             for standard in (1, 2):
@@ -164,15 +167,17 @@ class _Children:
             command: list[str] = json.loads(message)
             return command
         os.close(logs[0])
-        self._connection.send(json.dumps({"pid": pid}).encode())
-        self._selector.register(os.pidfd_open(pid), selectors.EVENT_READ, pid)
+        self._tell(pid=pid)
         return None
 
-    def _report(self, descriptor: int, pid: int) -> None:
-        self._selector.unregister(descriptor)
-        os.close(descriptor)
-        status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-        self._connection.send(json.dumps({"pid": pid, "status": status}).encode())
+    def _report(self) -> None:
+        os.read(self._ended, MESSAGE_BYTES)
+        with suppress(ChildProcessError):
+            while (ended := os.waitpid(-1, os.WNOHANG))[0]:
+                self._tell(pid=ended[0], status=os.waitstatus_to_exitcode(ended[1]))
+
+    def _tell(self, **facts: int) -> None:
+        self._connection.send(json.dumps(facts).encode())
 
 
 def import_everything() -> None:
@@ -201,7 +206,35 @@ def main() -> None:
     command = _Children(socket.socket(fileno=int(sys.argv[1]))).serve()
     setproctitle(f"adventureworks {' '.join(command[1:])}")
     sys.argv = list(command)
-    import_module(command[0]).main()
+    try:
+        import_module(command[0]).main()
+        status = 0
+    except SystemExit as ending:
+        status = _status(ending)
+    except BaseException:
+        traceback.print_exc()
+        status = 1
+    _end(status)
+
+
+def _status(ending: SystemExit) -> int:
+    """Return the exit status that Python would end with, and print the message if there is one."""
+    if ending.code is None or isinstance(ending.code, int):
+        return ending.code or 0
+    print(ending.code, file=sys.stderr)
+    return 1
+
+
+def _end(status: int) -> NoReturn:
+    """End a fork after its exit handlers, without waiting for threads.
+
+    Python would then free all modules, and for that copy the memory that the fork shares.
+    """
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(status)
 
 
 if __name__ == "__main__":

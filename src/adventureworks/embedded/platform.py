@@ -74,6 +74,8 @@ class Platform:
     def prepare_airflow(self, source: Mapping[str, str]) -> None:
         """Bring Airflow's database up to date; `source` holds the variables that name the source."""
         self._variables = airflow.environment(self.home, self.settings, self.endpoints, source, self._port)
+        airflow.prepare_folder(self.home)
+        self._supervisor.prepare_forks(self._variables)
         airflow.prepare_database(self.home, self.endpoints, self._variables)
         airflow.mark_jobs_failed(self.endpoints)
 

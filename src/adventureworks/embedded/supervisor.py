@@ -45,7 +45,7 @@ class Service:
     environment: Mapping[str, str]
     log: Path
     stop_seconds: float = 5.0
-    """Seconds that it has to stop when asked to; after that it is killed."""
+    """Seconds that it has to stop when asked to; after that it is killed. If 0, so is what it started."""
     ends_last: bool = False
     """Stop it only after all other services have stopped."""
     before_restart: Callable[[], None] = lambda: None
@@ -111,6 +111,19 @@ class Supervisor:
         """Restart the running server on its port if it dies from now on."""
         self._port = self._postgres.port()
 
+    def prepare_forks(self, environment: Mapping[str, str]) -> Parent:
+        """Return the process that services are forked from; if it starts only now, it imports in the meantime."""
+        if self._parent is not None and self._parent.lost:
+            self._note_death_of_parent(self._parent.process.returncode)
+        if self._parent is None:
+            self._parent = Parent(
+                lambda arguments, connection: self.spawn(
+                    replace(self._forking, command=[sys.executable, *arguments], environment=environment),
+                    (connection,),
+                )
+            )
+        return self._parent
+
     def start(self, service: Service) -> None:
         """Start a service and keep it alive from now on."""
         self._services[service.name] = service
@@ -146,10 +159,14 @@ class Supervisor:
             together = [service for service in services if service.ends_last is last]
             begin = time.monotonic()
             for service in together:
-                _terminate(service)
+                if service.stop_seconds:
+                    _terminate(service)
+                else:
+                    self._kill_session(service)
             for service in together:
                 _wait(service, begin)
         self.end_leftovers()
+        self._parent = None
 
     def end_leftovers(self, session: int | None = None) -> int:
         """End every process that this home (or one session of it) left running; return how many there were."""
@@ -161,6 +178,11 @@ class Supervisor:
             _signal(process, signal.SIGKILL)
         psutil.wait_procs(alive, timeout=5)
         return len(leftovers)
+
+    def _kill_session(self, service: Service) -> None:
+        if service.process is not None and service.process.pid is not None:
+            for process in marked_processes(self._home, service.process.pid):
+                _signal(process, signal.SIGKILL)
 
     def kill(self) -> None:
         """End everything at once."""
@@ -191,16 +213,10 @@ class Supervisor:
     def _run(self, service: Service) -> subprocess.Popen[bytes] | Forked:
         if not service.is_forked:
             return self.spawn(service)
-        if self._parent is None or self._parent.lost:
-            self._parent = Parent(
-                lambda arguments, connection: self.spawn(
-                    replace(self._forking, command=[sys.executable, *arguments], environment=service.environment),
-                    (connection,),
-                )
-            )
+        parent = self.prepare_forks(service.environment)
         limit_log(service.log)
         with open_log(service.log) as log:
-            return self._parent.fork(service.command, log)
+            return parent.fork(service.command, log)
 
     def _restart(self, service: Service) -> None:
         if time.monotonic() < service.start_at:
