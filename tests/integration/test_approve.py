@@ -7,10 +7,11 @@ import json
 import psycopg
 import pytest
 
+from adventureworks.catalog import SOURCE_TABLES
 from adventureworks.cli.approve import approve
 from adventureworks.due import Plan
 from adventureworks.errors import PlatformError
-from adventureworks.gate import approval, detect
+from adventureworks.gate import approval, detect, load
 from adventureworks.marts import approval as of_marts
 from adventureworks.marts.gate import MartRefused
 from adventureworks.marts.plan import decide_now
@@ -232,3 +233,17 @@ def test_what_was_refused_of_a_mart_passes_once(pipeline: Pipeline) -> None:
         connection.execute(MAKE_DUE)
     with pytest.raises(MartRefused):
         pipeline.analyse()
+
+
+def test_an_approval_ends_if_the_table_changes_again_before_its_verdict(pipeline: Pipeline) -> None:
+    delete_orders(pipeline, LOST)
+    pipeline.ingest()
+    approve(pipeline.settings, HEADER, "archived on purpose", "ann")
+    run = "ingest_source/approved"
+    for group in detect.detect(pipeline.settings, run):
+        load.load(pipeline.settings, run, group)
+    pipeline.change('update "Sales"."SalesOrderHeader" set "Comment" = \'again\'')
+    with pipeline.session() as session:
+        attempt = load.begin(session.records, run, SOURCE_TABLES)
+    assert HEADER in detect.detect_later_changes(pipeline.settings, attempt, [HEADER])
+    assert [in_force for asset, *_, in_force in approvals(pipeline) if asset == HEADER] == [False]

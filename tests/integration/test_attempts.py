@@ -129,6 +129,15 @@ def test_a_publication_that_was_given_up_hides_no_candidate_of_the_next_run(
     assert pipeline.published(quantity.format("staging")) == shown != pipeline.published(quantity.format("raw"))
 
 
+def test_a_batch_of_blocked_tables_is_concluded_although_its_publication_is_repeated(pipeline: Pipeline) -> None:
+    pipeline.change('alter table "Sales"."Currency" rename column "Name" to "Title"')
+    load.load(pipeline.settings, RUN, detected(pipeline))
+    for _attempt in range(2):
+        assert publish.publish(pipeline.settings, RUN) == []
+    [incident] = publish.conclude(pipeline.settings, RUN).opened
+    assert incident.asset == "Sales_Currency"
+
+
 def test_marts_that_were_built_again_after_the_gate_pass_it_again(pipeline: Pipeline, tmp_path: Path) -> None:
     settings, dag, run = pipeline.settings, "daily_sales_etl", "daily_sales_etl/given up"
     order, line, _ = any_order(pipeline)

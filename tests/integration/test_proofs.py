@@ -135,6 +135,16 @@ def test_changed_rows_show_every_exception_that_a_change_causes(warehouse_url: s
     assert spared, "some change does not"
 
 
+def test_a_verdict_that_is_replaced_leaves_no_proof(warehouse_url: str) -> None:
+    """The rules of a table that is blocked after the first verdict are not evaluated again."""
+    with open_warehouse(Settings(warehouse_url=SecretStr(warehouse_url))).connect("test") as session:
+        proofs.record(session, "run", {}, RULES[:1], RULES[:1])
+        proofs.record(session, "run", {}, [], [])
+        proofs.publish(session.records, "run")
+        assert session.records.execute("select asset, rule from ops.proof").fetchall() == []
+        session.rollback()
+
+
 @pytest.mark.parametrize("cause", ["", "the rule changes", "another version"])
 def test_a_rule_is_evaluated_as_a_whole_if_nothing_proves_it(pipeline: Pipeline, tmp_path: Path, cause: str) -> None:
     def change() -> dict[str, str]:

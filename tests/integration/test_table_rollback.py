@@ -243,6 +243,16 @@ def test_dependents_follow_changes_wait_and_the_release_brings_the_state_of_the_
     assert_equal_to_the_source(pipeline)
 
 
+def test_a_change_of_rolled_back_tables_alone_starts_one_ingestion(pipeline: Pipeline) -> None:
+    rename_a_currency(pipeline)
+    pipeline.ingest()
+    roll_back(pipeline, CURRENCY, 1)
+    rename_a_currency(pipeline)
+    assert detect.difference(pipeline.settings) is not None
+    assert pipeline.ingest().loaded == []
+    assert detect.difference(pipeline.settings) is None
+
+
 def test_a_run_in_progress_does_not_publish_what_it_staged_over_a_rollback(pipeline: Pipeline) -> None:
     first = {asset: rows(pipeline, asset) for asset in UNIT}
     order, line, _ = any_order(pipeline)

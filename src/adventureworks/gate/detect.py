@@ -119,7 +119,8 @@ def detect_later_changes(settings: Settings, attempt: candidate.Attempt, assets:
     """Return which of these tables, and of their publish units, changed at the source after the detection of a run.
 
     If there are any, record them, and that the others of these tables that the run has staged must be read again with
-    them, from one snapshot. Tables that are rolled back, or that the run could not read, are left out.
+    them, from one snapshot. Tables that are rolled back, or that the run could not read, are left out. Approvals of the
+    deliveries that were detected before end.
     Raises Overtaken if another attempt has begun.
     """
     run_id, source = attempt.run_id, open_source(settings)
@@ -134,12 +135,13 @@ def detect_later_changes(settings: Settings, attempt: candidate.Attempt, assets:
         left_out |= intervention.held_tables(session.records)
         wanted = (_with_units(assets) & known.keys()) - left_out
         states = {asset: _state(source, SOURCE_TABLES[asset], known, settings) for asset in sorted(wanted)}
-        changed = [
-            asset
+        changed = {
+            asset: state.fingerprint
             for asset, state in states.items()
             if isinstance(state, TableState) and state.fingerprint != known[asset]
-        ]
+        }
         candidate.require(session.records, attempt)
+        approval.use(session.records, run_id, changed)
         for asset in changed:
             _record_change(session.records, run_id, SOURCE_TABLES[asset], states[asset], identity)
         if changed:
@@ -147,7 +149,7 @@ def detect_later_changes(settings: Settings, attempt: candidate.Attempt, assets:
                 "update ops.change set status = 'detected' where run_id = %s and asset = any(%s)",
                 (run_id, sorted(wanted)),
             )
-    return changed
+    return sorted(changed)
 
 
 def _with_units(assets: Collection[str]) -> frozenset[str]:

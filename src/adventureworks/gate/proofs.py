@@ -89,13 +89,14 @@ def record(
 ) -> None:
     """Record proofs of rules that a batch keeps, until `publish` completes them, in place of those of earlier batches.
 
+    Proofs of a verdict that was not published are deleted: they hold for rows that are now staged differently.
     `versions`: by table, the newest one before any of these rules was evaluated.
     """
     if not are_possible(session):
         return
     session.records.execute(
-        "delete from ops.proof as p using unnest(%s::varchar[], %s::varchar[]) as e (asset, rule)"
-        " where p.asset = e.asset and p.rule = e.rule",
+        "delete from ops.proof as p where not p.published or exists (select 1"
+        " from unnest(%s::varchar[], %s::varchar[]) as e (asset, rule) where p.asset = e.asset and p.rule = e.rule)",
         ([check.table for check in evaluated], [check.rule for check in evaluated]),
     )
     # A row that leaves quarantine may be judged together with rows that do not change.

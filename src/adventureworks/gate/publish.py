@@ -62,13 +62,16 @@ def publish(settings: Settings, run_id: str) -> list[Publication]:
 
 
 def _is_judged(records: Connection, run_id: str) -> bool:
-    """Return whether there is a verdict on the tables of a run, or an earlier attempt has published them."""
-    row = records.execute(
-        "select bool_or(status in ('published', 'unchanged')) or bool_and(judged) filter (where status in"
-        " ('staged', 'blocked')) from ops.change where run_id = %s",
+    """Return whether there is a verdict on the changes of a run, or an earlier attempt has published them.
+
+    Without any staged table, such as if all are rolled back, there is none: only `judge` begins an attempt at them.
+    """
+    [(changes, is_judged, is_published)] = records.execute(
+        "select count(*), bool_and(judged) filter (where status in ('staged', 'blocked')),"
+        " bool_or(status in ('published', 'unchanged') or to_conclude) from ops.change where run_id = %s",
         (run_id,),
-    ).fetchone()
-    return row is None or row[0] is None or row[0]
+    ).fetchall()
+    return bool(not changes or is_judged or is_published)
 
 
 def _publish(settings: Settings, run_id: str) -> list[Publication]:

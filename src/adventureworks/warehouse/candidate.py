@@ -86,7 +86,8 @@ def hold(records: Connection, run_id: str, assets: Collection[str]) -> Attempt:
     None of these assets can be staged by another attempt before this transaction ends.
     """
     rows = records.execute(
-        "select asset, run_id, attempt from ops.candidate where asset = any(%s) order by asset for update",
+        # In the order of `begin`, whatever the collation of the database.
+        'select asset, run_id, attempt from ops.candidate where asset = any(%s) order by asset collate "C" for update',
         (sorted(assets),),
     ).fetchall()
     return Attempt(run_id, {asset: number for asset, owner, number in rows if owner == run_id})
@@ -164,7 +165,13 @@ def _part_name(mart: Mart) -> str:
 
 def withdraw(records: Connection, assets: Collection[str]) -> None:
     """Have the run in progress, if there is one, stage these assets again before it publishes them."""
-    records.execute("update ops.candidate set contents = null where asset = any(%s)", (list(assets),))
+    # Locked in the order of `begin`, because attempts may be in progress.
+    records.execute(
+        "with locked as materialized"
+        ' (select asset from ops.candidate where asset = any(%s) order by asset collate "C" for update)'
+        " update ops.candidate as c set contents = null from locked as l where l.asset = c.asset",
+        (list(assets),),
+    )
 
 
 def _save(records: Connection, entry: SourceTable | Mart, contents: Contents) -> None:

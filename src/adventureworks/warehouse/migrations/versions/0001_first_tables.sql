@@ -115,7 +115,7 @@ create table if not exists ops.change (
     set_aside     bigint not null default 0,   -- rows put in quarantine by this run
     source        varchar not null,   -- which source
     whole         boolean not null,   -- read in full, not only the changed rows
-    judged        boolean not null default false,  -- blocked by the check task, which may run again
+    judged        boolean not null default false,  -- by the verdict on the batch, which may be reached again
     blocked_rule  varchar,
     blocked_cause varchar,
     detected_at   timestamptz not null default current_timestamp,
