@@ -64,7 +64,7 @@ class DamagedSource:
         self._run("create table ops.quarantined_row (asset varchar, row_key varchar, status varchar)")
         self.damage(None, LOSSES[0])
         self._run(
-            "create view marts.fact_sales as select if(OnlineOrderFlag, 'online', 'reseller') as channel,"
+            "create view marts.daily_sales as select if(OnlineOrderFlag, 'online', 'reseller') as channel,"
             " OrderDate::date as order_date from raw.Sales_SalesOrderHeader join raw.Sales_SalesOrderDetail"
             " using (SalesOrderID)"
         )
