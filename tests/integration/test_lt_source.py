@@ -169,3 +169,29 @@ def test_changes_arrive_and_bad_rows_are_set_aside(lt: Pipeline) -> None:
     assert lt.published("select asset, rule from ops.quarantined_row where status = 'open'") == [
         ("Production_Product", "ListPrice_greater_than_or_equal_to")
     ]
+
+
+def test_a_switch_to_the_full_database_and_back_reads_tables_whole(lt: Pipeline) -> None:
+    address = 'select "AddressID", "StateProvinceID" from raw."Person_Address" order by 1'
+    lt.ingest()
+    assert lt.published(address) == [(9, None), (11, None)]
+    # Keys and modification dates are the same, so that only the identity of the source tells the two apart.
+    lt.change('create schema "Person"; create schema "Sales" create table "SalesOrderHeader" (id int)')
+    lt.change(
+        'create table "Person"."Address" as select "AddressID", "AddressLine1", "AddressLine2", "City",'
+        ' 79 as "StateProvinceID", "PostalCode", null::text as "SpatialLocation", rowguid, "ModifiedDate"'
+        ' from "SalesLT"."Address"'
+    )
+    full = lt.ingest()
+    assert [version.changed_rows for version in full.published.values()] == [2]
+    assert lt.published(address) == [(9, 79), (11, 79)]
+    states = states_of(lt)
+    assert states["Person_Address"].absent_columns == ()
+    assert states[HEADER].verdict == "blocked", "its table has other columns"
+
+    lt.change('drop table "Person"."Address", "Sales"."SalesOrderHeader"')
+    assert "Person_Address" in lt.ingest().published
+    assert lt.published(address) == [(9, None), (11, None)]
+    states = states_of(lt)
+    assert set(states["Person_Address"].absent_columns) == LT.lacks("Person_Address")
+    assert states[HEADER].verdict == "passed with warnings"

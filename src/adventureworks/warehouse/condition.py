@@ -41,9 +41,6 @@ def remarks(state: AssetState, language: Language) -> list[Remark]:
         found.append(Remark("bad", verdict_name(state.verdict, language)))
     elif state.verdict == NOT_OFFERED:
         found.append(Remark("mind", verdict_name(state.verdict, language)))
-    if state.absent_columns:
-        columns = ", ".join(state.absent_columns)
-        found.append(Remark("good", text("without columns that the source does not offer"), columns))
     if state.rolled_back:
         found.append(
             Remark("mind", text("rolled back"), rollback_in_words(state.rolled_back, state.withheld_since, language))
@@ -52,6 +49,9 @@ def remarks(state: AssetState, language: Language) -> list[Remark]:
         found.append(Remark("mind", text("out of date"), state.behind.shown(language)))
     if state.reads_blocked:
         found.append(Remark("mind", text("reads blocked tables"), ", ".join(state.reads_blocked)))
+    if state.absent_columns:
+        columns = ", ".join(state.absent_columns)
+        found.append(Remark("good", text("without columns that the source does not offer"), columns))
     return found
 
 
