@@ -78,9 +78,9 @@ def copy_source() -> None:
             connection.execute(statement.format(sql.Identifier(schema.lower()), sql.Identifier(schema)))
 
 
-def add_day() -> None:
+def add_day(source: str) -> None:
     """Commit one business day in the source: 96 online and 4 reseller orders with their lines, like earlier ones."""
-    with psycopg.connect(url_of("ours")) as connection:
+    with psycopg.connect(source) as connection:
         connection.execute(
             f"""
             create temp table copied on commit drop as
@@ -248,7 +248,7 @@ def main() -> None:
             measured = partial(measure, stated, ends.metadata_url.get_secret_value())
             for number in range(count):
                 print(f"Day {number + 1} of {count}", flush=True)
-                cycles.append(measured(add_day))
+                cycles.append(measured(partial(add_day, url_of("ours"))))
                 days.append({**measure_peers(peers, work, "day"), "ours": cycles[-1].last_mart})
             print("The dashboard", flush=True)
             pages = page_times(Home(home))
