@@ -4,9 +4,8 @@ Run: PYTHONPATH=. python bench/ten_times.py [SCALE [DAYS]]   (default 1 and 3)
 
 Both sizes are generated: SCALE, where 1 is the size of the real company, and ten times SCALE. Each is loaded and
 published in a server of its own by the steps of `pipeline.py`, without Airflow. Then a business day of 100 orders is
-added DAYS times. Prints a table in Markdown (medians of the days), then the statements whose time grows most. It
-compares processor time, which depends less on other programs on the machine than elapsed time. The larger size needs
-about 8 GB of disk for SCALE 1.
+added DAYS times. Prints a table in Markdown (medians of the days), then the statements whose elapsed time grows most.
+The table compares processor time, which depends less on other programs on the machine than elapsed time.
 """
 
 from __future__ import annotations
@@ -79,7 +78,7 @@ class Measured:
     days: list[dict[str, Cost]]
     """Step -> cost, for each day."""
     statements: dict[str, float]
-    """Statement -> seconds per day in PostgreSQL."""
+    """Statement -> elapsed seconds per day."""
 
     def cost_of(self, *steps: str) -> Cost:
         """Return the median cost of steps together, each part by itself."""
@@ -134,7 +133,7 @@ class Platform:
         return dict(self._costs)
 
     def statements(self, reset: bool = False) -> dict[str, float]:
-        """Return seconds by statement since the last reset."""
+        """Return elapsed seconds by statement since the last reset."""
         with self._superuser("postgres") as connection:
             if reset:
                 connection.execute("select pg_stat_statements_reset()")
