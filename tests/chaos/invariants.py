@@ -8,9 +8,10 @@ from datetime import datetime
 
 from adventureworks.catalog import MARTS, SOURCE_TABLES, marts_of
 from adventureworks.columns import columns_of, key_of
-from adventureworks.incidents.ledger import BUILDING, LATE, TASK_RULE
+from adventureworks.incidents.ledger import BUILDING, LATE
 from adventureworks.marts.plan import decide_now
 from adventureworks.warehouse import open_warehouse
+from adventureworks.warehouse.subject import TASK_RULE, is_of_task
 from tests import consistency
 from tests.chaos.business import BadDelivery
 from tests.chaos.platform import CLEAN, WAREHOUSE, Platform, contents, published_tables
@@ -96,7 +97,7 @@ def _is_reported_once(platform: Platform, delivered: Sequence[BadDelivery], fail
         (asset, rule)
         for asset, rule, *_ in rows
         # An analysis may have the name of its mart.
-        if asset in {*SOURCE_TABLES, *MARTS} and rule != LATE and not rule.startswith(TASK_RULE)
+        if asset in {*SOURCE_TABLES, *MARTS} and rule != LATE and not is_of_task(rule)
     )
     for cause in expected.keys() | found.keys():
         if expected[cause] != found[cause]:
@@ -105,7 +106,7 @@ def _is_reported_once(platform: Platform, delivered: Sequence[BadDelivery], fail
     runs = {run for (run,) in platform.records("select unnest(array[run_id, confirmed_by]) from ops.publication")}
     done = {task for task in failed if task.name in BUILDING and f"{task.dag}/{task.run}" in runs}
     tasks, spared = ({(task.dag, f"{TASK_RULE}{task.name}") for task in some} for some in ({*failed} - done, done))
-    told = {(asset, rule) for asset, rule, *_ in rows if rule.startswith(TASK_RULE)}
+    told = {(asset, rule) for asset, rule, *_ in rows if is_of_task(rule)}
     for dag, rule in sorted(tasks - told):
         yield f"the failure of {dag}: {rule} was not reported"
     for dag, rule in sorted(told - tasks - spared):

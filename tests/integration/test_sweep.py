@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
@@ -14,12 +15,14 @@ import pytest
 from adventureworks.catalog import INGESTION
 from adventureworks.due import Behind
 from adventureworks.errors import PlatformError, ServiceUnavailable
+from adventureworks.incidents import ledger
 from adventureworks.incidents.freshness import freshness, promises
 from adventureworks.incidents.ledger import LATE
 from adventureworks.incidents.sweep import SERVICES, Sweep, SweepResult
 from adventureworks.messaging.wording import words
 from adventureworks.settings import settings
 from adventureworks.texts import verbatim
+from adventureworks.warehouse.state import blocked_since
 from tests.conftest import FreshDatabase
 from tests.integration.channels import Inbox, use_mail
 from tests.integration.test_notify import FINDING, SET_ASIDE, failed_task, platform, report, still_open, succeeded
@@ -65,6 +68,15 @@ class Airflow:
         self.run("delete from job")
         for kind in SERVICES:
             self.run("insert into job values (%s, now() - interval '1 hour'), (%s, now())", kind, kind)
+
+    def set_clock(self, minutes: float) -> None:
+        """Let the clock of the database be this many minutes ahead."""
+        self.run(
+            "create function public.now() returns timestamptz language sql"
+            f" as $$ select pg_catalog.now() + interval '{minutes} minutes' $$"
+        )
+        name = urlsplit(self.url).path.removeprefix("/")
+        self.run(f'alter database "{name}" set search_path = public, pg_catalog')
 
     def ended(self, dag: str, task: str, state: str, *, run: str = "r1", ago: float = 2, index: int = -1) -> None:
         self.run(
@@ -112,8 +124,6 @@ def test_killed_task_is_reported_once_and_recovers_when_it_succeeds(platform: st
     assert {incident.rule for incident in still_open(platform)} == {SET_ASIDE.rule, FINDING.rule}
     assert names(sweep(platform, airflow)) == NOTHING, "a resolved failure is not reported again"
     airflow.ended(INGESTION, "publish_tables", "failed", run="r3", ago=0.6)
-    with psycopg.connect(platform) as connection:
-        connection.execute("update ops.incident set last_seen = last_seen - interval '1 hour'")
     assert names(sweep(platform, airflow))[0] == [(INGESTION, "task_publish_tables")], "it was killed again"
 
 
@@ -168,8 +178,6 @@ def test_failure_that_airflow_records_after_a_run_published_is_none(platform: st
     assert names(sweep(platform, airflow)) == ([], [(dag, "task_publish")])
     assert names(sweep(platform, airflow)) == NOTHING
     airflow.ended(dag, "publish", "failed", run="r3", ago=1)
-    with psycopg.connect(platform) as connection:
-        connection.execute("update ops.incident set last_seen = last_seen - interval '1 hour'")
     assert names(sweep(platform, airflow))[0] == [(dag, "task_publish")], "this run has published nothing"
 
 
@@ -218,6 +226,44 @@ def test_reported_failure_is_not_reported_again(platform: str, airflow: Airflow)
     airflow.ended("daily_sales_etl", "build", "failed", run="asset__1")
     on_task_failure(failed_task(ValueError("x")))
     assert names(sweep(platform, airflow)) == NOTHING
+
+
+@pytest.mark.parametrize("minutes", [-20, 0, 20])
+def test_resolved_failure_covers_itself_but_no_later_one_whatever_airflows_clock_says(
+    platform: str, airflow: Airflow, minutes: float
+) -> None:
+    """The clock of Airflow's database is this many minutes ahead."""
+    from adventureworks.orchestration.notify import on_task_failure
+
+    airflow.set_clock(minutes)
+    dag, later = "daily_sales_etl", 2 - minutes
+    airflow.ended(dag, "build", "failed", run="asset__1", ago=later)
+    on_task_failure(failed_task(ValueError("x")))
+    with psycopg.connect(platform) as connection:
+        ledger.resolve_rules(connection, dag, {"task_build"}, run_id=f"{dag}/asset__2")
+    assert names(sweep(platform, airflow)) == NOTHING
+    airflow.run("update task_instance set run_id = 'asset__3'")
+    assert names(sweep(platform, airflow))[0] == [(dag, "task_build")], "another run failed within seconds"
+    with psycopg.connect(platform) as connection:
+        ledger.resolve_rules(connection, dag, {"task_build"})
+        connection.execute("update ops.incident set last_seen = last_seen - interval '1 hour'")
+    assert names(sweep(platform, airflow))[0] == [(dag, "task_build")], "the run was cleared and failed again"
+
+
+def test_failed_task_of_a_dag_is_no_incident_of_the_mart_with_its_name(platform: str, airflow: Airflow) -> None:
+    dag = mart = "production_costs"
+    airflow.run("insert into dag_run values (%s, 'r1', now(), now())", INGESTION)
+    airflow.ended(dag, "build", "failed")
+    assert names(sweep(platform, airflow))[0] == [(dag, "task_build")]
+    airflow.ended(dag, "gate", "failed")
+    assert names(sweep(platform, airflow))[0] == [(dag, "task_gate")], "the gate has refused nothing"
+    with psycopg.connect(platform) as connection:
+        assert mart not in blocked_since(connection)
+        report(platform, replace(FINDING, asset=mart))
+        assert mart in blocked_since(connection)
+        assert [one.rule for one in ledger.resolve(connection, mart)] == [FINDING.rule], "its tasks still fail"
+    behind = {"data_quality": Behind(verbatim("production_costs is newer"), minutes_ago(999))}
+    assert names(sweep(platform, airflow, 1000, behind))[0] == [("data_quality", LATE)], "what it reads is not blocked"
 
 
 def test_blocked_mart_covers_the_gate_task_but_no_other_task_of_its_run(platform: str, airflow: Airflow) -> None:

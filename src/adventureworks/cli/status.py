@@ -85,7 +85,7 @@ def _read(settings: Settings, asset: str | None) -> _Found:
         decided = decide_now(settings, session)
         return _Found(
             [state for state in asset_states(records, decided) if asset in (None, state.asset)],
-            [incident for incident in open_incidents(records) if asset in (None, incident.asset)],
+            [one for one in open_incidents(records, asset) if asset is None or not one.is_of_task],
             freshness(promises(settings), records, decided.behind, datetime.now(UTC)),
             publication.newest(records, asset) if asset else None,
             publication.newest_versions(records, [*SOURCE_TABLES, *MARTS]) if asset else {},

@@ -190,7 +190,7 @@ def about(settings: Settings, session: Session, name: str, steps: int, language:
         Neighbourhood(name, steps, found, language, datetime.now(UTC)),
         versions,
         cause_of(records, *(version.record.publication for version in versions[:2])) if len(versions) > 1 else None,
-        tuple(open_incidents(records, name)),
+        tuple(one for one in open_incidents(records, name) if not one.is_of_task),
         tuple(intervention.of_asset(records, name, INTERVENTIONS)),
     )
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal
 from uuid import uuid4
 
@@ -20,6 +20,7 @@ from adventureworks.errors import Step
 from adventureworks.incidents import events
 from adventureworks.incidents.events import Event
 from adventureworks.incidents.privacy import plain_line, shown_key
+from adventureworks.warehouse.subject import NOT_OF_TASK, TASK_RULE, is_of_task
 
 Severity = Literal["warning", "error"]
 Status = Literal["open", "acknowledged", "resolved"]
@@ -28,8 +29,6 @@ SHORT_ID = 8
 RESOLVED = "resolved"
 HELD = "held"
 """State of a recipient whose message is held back for the next summary because of a storm."""
-TASK_RULE = "task_"
-"""Prefix of the rule that a DAG's task succeeds."""
 BUILDING = ("build", "gate", "publish")
 """The tasks of an analysis whose failure is also a failure of its marts."""
 LATE = "is_fresh_in_time"
@@ -108,6 +107,11 @@ class Incident:
     """When all recipients were last reminded; written by versions without `notified_at`."""
 
     @property
+    def is_of_task(self) -> bool:
+        """Whether it is about a task: `asset` is then a DAG, also if a mart has that name."""
+        return is_of_task(self.rule)
+
+    @property
     def short_id(self) -> str:
         """The id's first characters, as users type it."""
         return self.incident_id[:SHORT_ID]
@@ -150,8 +154,11 @@ def report(records: Connection, findings: Sequence[Finding]) -> list[Incident]:
 
 
 def resolve(records: Connection, asset: str, keep: Collection[str] = (), run_id: str = "") -> list[Incident]:
-    """Resolve the asset's open incidents whose rule is not in `keep`, and return them. `run_id`: the successful run."""
-    return _resolve(records, "not rule = any(%(rules)s)", asset, keep, run_id)
+    """Resolve the asset's open incidents whose rule is not in `keep`, and return them. `run_id`: the successful run.
+
+    The incidents of tasks stay open, also those of a DAG with the asset's name.
+    """
+    return _resolve(records, f"not rule = any(%(rules)s) and {NOT_OF_TASK}", asset, keep, run_id)
 
 
 def resolve_rules(records: Connection, asset: str, rules: Collection[str], run_id: str = "") -> list[Incident]:
@@ -179,8 +186,26 @@ def task_of(rule: str) -> tuple[str, str]:
     return task, month
 
 
+def is_task_reported(records: Connection, dag: str, task: str, run_id: str, failed_for: timedelta) -> bool:
+    """Return whether a task has an open incident, or one for a failure of this run that was resolved since.
+
+    `failed_for`: how long ago the task failed. Only ages are compared, because databases may have different clocks. A
+    task that delivers several months opens an incident for each month that fails.
+    """
+    rows = records.execute(
+        "select status, detail, run_id, current_timestamp - last_seen <= %(failed_for)s from ops.incident"
+        " where asset = %(dag)s and (rule = %(rule)s or starts_with(rule, %(rule)s || ':'))",
+        {"dag": dag, "rule": task_rule(task), "failed_for": failed_for},
+    ).fetchall()
+    return any(
+        # Records of older versions have only the run that resolved it, if one did.
+        status != "resolved" or (is_recent and json.loads(detail).get("run_id", resolved_by) == run_id)
+        for status, detail, resolved_by, is_recent in rows
+    )
+
+
 def open_incidents(records: Connection, asset: str | None = None) -> list[Incident]:
-    """Return the unresolved incidents of one asset or of all: errors first, then the oldest."""
+    """Return the unresolved incidents of one asset or DAG, or of all: errors first, then the oldest."""
     query = (
         "select * from ops.incident where status <> 'resolved' and (%(asset)s::varchar is null or asset = %(asset)s)"
         " order by severity, first_seen, fingerprint"
@@ -313,6 +338,8 @@ def _values(finding: Finding) -> dict[str, Any]:
         "failed": finding.failed,
         "total": finding.total,
         "examples": examples,
+        # The column `run_id` later names the run that resolved it.
+        "run_id": finding.run_id,
     }
     return {
         "fingerprint": finding.fingerprint,

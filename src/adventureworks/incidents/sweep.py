@@ -16,8 +16,9 @@ from adventureworks.catalog import INGESTION, MARTS, feeds_of, marts_of, unit_of
 from adventureworks.due import Behind
 from adventureworks.incidents import events, ledger
 from adventureworks.incidents.freshness import freshness
-from adventureworks.incidents.ledger import BUILDING, LATE, TASK_RULE, Connection, Finding, Incident, task_of, task_rule
+from adventureworks.incidents.ledger import BUILDING, LATE, Connection, Finding, Incident, task_of, task_rule
 from adventureworks.warehouse import publication
+from adventureworks.warehouse.subject import NOT_OF_TASK
 
 AIRFLOW = "airflow"
 NOT_RUN = "runs_in_time"
@@ -29,7 +30,7 @@ SERVICES = {"SchedulerJob": "scheduler", "DagProcessorJob": "dag_processor", "Tr
 HEARTBEAT_TIMEOUT = timedelta(seconds=90)
 """An Airflow service without a heartbeat for this long has stopped; heartbeats are due every five seconds."""
 REPORT_GRACE = timedelta(seconds=30)
-"""Time allowed for a failed task to report its own failure."""
+"""Time allowed for a failed task to report its own failure, which it may do before Airflow records the failure."""
 LOOKBACK = timedelta(days=1)
 MISSED_INGESTIONS = 3
 """The ingestion is late after this many intervals of its calendar."""
@@ -82,7 +83,7 @@ class Sweep:
     ) -> SweepResult:
         stopped = list(self._stopped(airflow, now))
         # Read before the states of the tasks: a failure that is reported later is newer than they are.
-        reported_tasks = [one for one in ledger.open_incidents(records) if one.rule.startswith(TASK_RULE)]
+        reported_tasks = [one for one in ledger.open_incidents(records) if one.is_of_task]
         ends = airflow_tables.last_ends(airflow, LOOKBACK)
         findings = [*stopped, *_silent_failures(records, ends)]
         resolved = _recovered(records, reported_tasks, ends)
@@ -135,16 +136,19 @@ class Sweep:
         known = freshness(self.promised, records, behind, now, watched_since=self.since)
         late = {asset: one for asset, one in known.items() if one.missed}
         paused = airflow_tables.paused_dags(airflow)
-        explained = {incident.asset for incident in ledger.open_incidents(records) if incident.rule != LATE}
+        known_failures = [incident for incident in ledger.open_incidents(records) if incident.rule != LATE]
+        failed_dags = {incident.asset for incident in known_failures if incident.is_of_task}
+        explained = {incident.asset for incident in known_failures if not incident.is_of_task}
         for asset, one in late.items():
             since = one.since or self.since
             if asset in MARTS:
                 mart = MARTS[asset]
                 # Skip a mart that waits for a late one, or whose failure is already known.
-                if {asset, mart.dag, *feeds_of(mart)} & explained or any(feed in late for feed in feeds_of(mart)):
+                feeds = feeds_of(mart)
+                if mart.dag in failed_dags or {asset, *feeds} & explained or any(feed in late for feed in feeds):
                     continue
                 event = events.late(since, behind[asset].reason, mart.dag, paused=mart.dag in paused)
-            elif {INGESTION, *unit_of(asset)} & explained:
+            elif INGESTION in failed_dags or {INGESTION, *unit_of(asset)} & explained:
                 continue
             else:
                 event = events.promise_missed(since, int(one.within.total_seconds() // 60))
@@ -164,7 +168,9 @@ def _silent_failures(records: Connection, ends: Sequence[TaskEnd]) -> Iterator[F
         if end.failed_at is None or end.failed_for is None or end.failed_for < REPORT_GRACE:
             continue
         run_id, rule = f"{end.dag}/{end.run_id}", task_rule(end.task)
-        if _is_reported(records, end.dag, rule, end.failed_at) or _is_published(records, rule, run_id):
+        if ledger.is_task_reported(records, end.dag, end.task, run_id, end.failed_for + REPORT_GRACE):
+            continue
+        if _is_published(records, rule, run_id):
             continue
         if end.task == GATE and _is_blocked(records, end.dag, run_id):
             continue
@@ -203,24 +209,11 @@ def _is_published(records: Connection, rule: str, run_id: str) -> bool:
     )
 
 
-def _is_reported(records: Connection, dag: str, rule: str, failed_at: datetime) -> bool:
-    """Return whether the task has an open incident, or one for this failure that was resolved since.
-
-    A task that delivers several months opens an incident for each month that fails.
-    """
-    row = records.execute(
-        "select 1 from ops.incident where asset = %(dag)s and (rule = %(rule)s or starts_with(rule, %(rule)s || ':'))"
-        " and (status <> 'resolved' or last_seen >= %(at)s) limit 1",
-        # The clocks of the two servers may differ slightly.
-        {"dag": dag, "rule": rule, "at": failed_at - REPORT_GRACE},
-    ).fetchone()
-    return row is not None
-
-
 def _is_blocked(records: Connection, dag: str, run_id: str) -> bool:
     """Return whether this run has an incident for a blocked mart of the DAG."""
     row = records.execute(
-        "select 1 from ops.incident where run_id = %s and asset = any(%s) and severity = 'error' limit 1",
+        "select 1 from ops.incident where run_id = %s and asset = any(%s) and severity = 'error'"
+        f" and {NOT_OF_TASK} limit 1",
         (run_id, [mart.name for mart in marts_of(dag)]),
     ).fetchone()
     return row is not None

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from adventureworks import texts
 from adventureworks.errors import Step, as_typed
-from adventureworks.incidents.ledger import TASK_RULE, Incident, task_of
+from adventureworks.incidents.ledger import Incident, task_of
 from adventureworks.messaging import notice_wording
 from adventureworks.messaging.bulletin import (
     ERROR_COLOUR,
@@ -136,7 +136,7 @@ def page_of(incident: Incident) -> str:
 def run_page_of(incident: Incident) -> str:
     """Return the page of the run (or its task) in Airflow's UI, or an empty string if there is no run."""
     run = page_of_run(incident.run_id)
-    if not run or not incident.rule.startswith(TASK_RULE):
+    if not run or not incident.is_of_task:
         return run
     return f"{run}/tasks/{quote(task_of(incident.rule)[0], safe='')}"
 

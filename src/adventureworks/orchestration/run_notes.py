@@ -26,6 +26,7 @@ from adventureworks.warehouse.cause import cause_of
 from adventureworks.warehouse.postgres import WarehouseConnection
 from adventureworks.warehouse.publication import Publication
 from adventureworks.warehouse.state import blocked_by
+from adventureworks.warehouse.subject import NOT_OF_TASK
 
 AUTHOR = "adventureworks watch"
 """Marks the notes of the platform. A note that a person wrote or edited is not replaced."""
@@ -198,7 +199,7 @@ def _nothing_to_do(message: Any) -> NothingToDo:
 def _refused_marts(records: WarehouseConnection, dag: str, run_id: str) -> tuple[str, ...]:
     rows = records.execute(
         "select distinct asset from ops.incident where run_id = %s and severity = 'error' and status <> 'resolved'"
-        " and asset = any(%s) order by asset",
+        f" and asset = any(%s) and {NOT_OF_TASK} order by asset",
         (run_id, [mart.name for mart in marts_of(dag)]),
     ).fetchall()
     return tuple(asset for (asset,) in rows)

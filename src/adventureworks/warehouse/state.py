@@ -16,6 +16,7 @@ from adventureworks.warehouse.numbers import order_of
 from adventureworks.warehouse.postgres import Connection, WarehouseConnection
 from adventureworks.warehouse.publication import HELD, NOT_OFFERED, not_offered
 from adventureworks.warehouse.publication import lacking as columns_not_offered
+from adventureworks.warehouse.subject import NOT_OF_TASK
 
 NOTHING_DECIDED = Decisions({}, {})
 _MOST_TABLES, _MOST_REASONS = 8, 3
@@ -190,7 +191,8 @@ def blocked_since(records: Connection) -> dict[str, datetime]:
         select asset, min(since) from (
             {_REFUSED.format(order=order_of(records, "change"))}
             union all
-            select asset, first_seen from ops.incident where status <> 'resolved' and severity = 'error'
+            select asset, first_seen from ops.incident
+            where status <> 'resolved' and severity = 'error' and {NOT_OF_TASK}
         ) as found group by asset
         """
     )
