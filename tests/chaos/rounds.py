@@ -221,7 +221,12 @@ class _Round:
 
     def _judge(self, reading: list[Reader], since: datetime) -> None:
         found = invariants.violations(
-            self._platform, self._plan.dags, since, self._plan.delivered(), self._scheduler.failed
+            self._platform,
+            self._plan.dags,
+            since,
+            self._plan.delivered(),
+            self._scheduler.failed,
+            self._scheduler.made_up_for,
         )
         for line in (*found, *self._scheduler.problems):
             self._violated(line)

@@ -97,7 +97,11 @@ class Scheduler:
     struck: Counter[Kind] = field(default_factory=Counter)
     failed: list[Task] = field(default_factory=list)
     """The tasks that failed after all attempts."""
+    made_up_for: list[Task] = field(default_factory=list)
+    """Those of them that succeeded in a later run before the watch looked."""
     problems: list[str] = field(default_factory=list)
+    _unseen: list[Task] = field(default_factory=list)
+    """Those that failed after the last round of the watch."""
     _queue: deque[tuple[str, str]] = field(default_factory=deque)
     """DAG and run, in the order in which they start."""
     _held: list[_Process] = field(default_factory=list)
@@ -176,7 +180,8 @@ class Scheduler:
     def _watch(self) -> bool:
         """Run a round of the watch; queue what the dispatcher started, and return whether it started anything."""
         known = {run_id for (run_id,) in self._airflow("select run_id from dag_run")}
-        self._task(Task(WATCH, WATCH, WATCH))
+        if self._task(Task(WATCH, WATCH, WATCH)).state == "success":
+            self._unseen.clear()
         found = self._airflow("select dag_id, run_id from dag_run where state = 'queued' order by id")
         started = [(dag, run_id) for dag, run_id in found if run_id not in known]
         for dag, run_id in started:
@@ -259,8 +264,13 @@ class Scheduler:
             " values (%s, %s, %s, %s, now() - interval '40 seconds')",
             (task.dag, task.name, task.run, state),
         )
+        if state == "success":
+            repeated = [one for one in self._unseen if (one.dag, one.name) == (task.dag, task.name)]
+            self.made_up_for += repeated
+            self._unseen = [one for one in self._unseen if one not in repeated]
         if state == "failed":
             self.failed.append(task)
+            self._unseen.append(task)
             self.log(f"{task} failed: {ended.error}")
             if not ended.is_expected:
                 self.problems.append(f"{task} failed with {ended.error}")
