@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from collections.abc import Callable, Set
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import psycopg
 from pydantic import SecretStr
@@ -25,7 +27,7 @@ from adventureworks.embedded.airflow_api import Metadata
 from adventureworks.embedded.home import ANOTHER_HOME, Home
 from adventureworks.embedded.platform import READERS_OF_DAGS, RUNNERS_OF_DAGS, Platform
 from adventureworks.embedded.services import Endpoints
-from adventureworks.errors import PlatformError, ServiceUnavailable, as_typed
+from adventureworks.errors import PROGRAM, PlatformError, ServiceUnavailable, as_typed
 from adventureworks.incidents.ledger import Incident, open_incidents
 from adventureworks.marts.plan import decide_now
 from adventureworks.messaging.routes import routes
@@ -437,6 +439,8 @@ def _print_outcome(platform: Platform, outcome: Outcome, seconds: float, stays_u
     took = f"after {shown_time(seconds)}; logs: {platform.home.logs}."
     if stays_up:
         out.print(login_line(platform), markup=False)
+    if shutil.which(PROGRAM) is None:
+        out.print(f"First: . {Path(sys.prefix, 'bin', 'activate')}", markup=False)
     commands = ("adventureworks status", 'adventureworks sql "select * from marts.daily_sales limit 5"')
     out.print(f"Try:   {', '.join(map(as_typed, commands))}", markup=False)
     out.print(
