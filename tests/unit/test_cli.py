@@ -14,7 +14,14 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from adventureworks.cli import app, sql
-from adventureworks.cli.run import ALLOW_MISSING, choose_source, run, with_remembered_permission
+from adventureworks.cli.progress import Progress
+from adventureworks.cli.run import (
+    ALLOW_MISSING,
+    choose_source,
+    run,
+    warn_of_another_source,
+    with_remembered_permission,
+)
 from adventureworks.embedded import home
 from adventureworks.embedded.home import Home, unusable_home
 from adventureworks.errors import PlatformError
@@ -127,6 +134,21 @@ def test_missing_tables_stay_allowed_for_the_source_that_is_remembered(tmp_path:
     state.remember(ALLOW_MISSING, True)
     assert with_remembered_permission(settings, "postgresql://u@h/d").allow_missing
     assert not with_remembered_permission(settings, "postgresql://u@h/other").allow_missing
+
+
+def test_another_source_in_a_used_home_is_warned_of(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "data").mkdir()
+    settings = Settings(home=tmp_path / "home")
+    for last, is_warned_of in ((None, False), ("sample", True)):
+        if last:
+            state = Home(settings.home)
+            state.prepare()
+            state.remember("source", last)
+        with pytest.raises(PlatformError):
+            run(settings, str(tmp_path / "data"), once=True, port=None, allow_missing=False)
+        assert ("read another source" in capsys.readouterr().out) is is_warned_of
+    warn_of_another_source(settings, "sample", Progress())
+    assert capsys.readouterr().out == ""
 
 
 def test_a_key_in_the_address_of_a_store_is_refused_before_anything_starts(tmp_path: Path) -> None:

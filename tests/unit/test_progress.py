@@ -72,6 +72,21 @@ def test_a_terminal_shows_time_so_far_and_left_and_the_stages(monkeypatch: pytes
     assert "1 min 15 s · about 50 s left · Airflow ✔ 31 s · marts 6/20 · build" in terminal.file.getvalue()
 
 
+def test_a_status_line_that_comes_back_leaves_what_was_printed_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Console(file=io.StringIO(), force_terminal=True, width=20, _environ={})
+    monkeypatch.setattr(progress, "console", lambda: terminal)
+    monkeypatch.delenv("CI", raising=False)
+    with Progress() as shown:
+        shown.show("a status that needs several lines of this terminal")
+        shown.clear()
+        shown.note("Finished.")
+        shown.show("Stopping")
+    assert isinstance(terminal.file, io.StringIO)
+    [_, after] = terminal.file.getvalue().split("Finished.")
+    cursor_up = "\x1b[1A"
+    assert cursor_up not in after[: after.index("Stopping")]
+
+
 def test_time_left_follows_from_the_pace_so_far() -> None:
     assert seconds_left(30, 0.05, 0.05) is None, "too early to tell"
     assert seconds_left(30, 0.25, 0.25) == 90

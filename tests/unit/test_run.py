@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 from unittest.mock import MagicMock
@@ -17,6 +19,7 @@ from adventureworks.cli import run
 from adventureworks.cli.progress import Progress, Standing
 from adventureworks.cli.run import STALLED_AFTER_SECONDS
 from adventureworks.embedded.airflow_api import Metadata
+from adventureworks.embedded.home import Home
 from adventureworks.embedded.platform import Platform
 from adventureworks.errors import PlatformError, ServiceUnavailable
 
@@ -110,3 +113,15 @@ def test_records_of_an_older_version_are_not_read(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(run, "_reading", reading)
     monkeypatch.setattr(run, "standing", standing)
     fake.wait()
+
+
+@pytest.mark.parametrize("is_found", [True, False])
+def test_the_environment_is_named_where_the_shell_does_not_find_the_command(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, is_found: bool
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    if is_found:
+        (tmp_path / "adventureworks").touch(mode=0o755)
+    platform = cast(Platform, SimpleNamespace(home=Home(tmp_path)))
+    run._print_outcome(platform, run.Outcome([], [], []), 1.0, stays_up=False)
+    assert (f"First: . {sys.prefix}/bin/activate" in capsys.readouterr().out) is not is_found

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from rich.markup import escape
+from rich.status import Status
 
 from adventureworks.airflow_tables import Run
 from adventureworks.catalog import INGESTION, MARTS, SOURCE_TABLES
@@ -36,12 +37,11 @@ class Progress:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._console = console()
         self._live = self._console.is_terminal and "CI" not in os.environ
-        self._status = self._console.status("") if self._live else None
+        self._status: Status | None = None
         self._clock = clock
         self._begin = self._stage_begin = self._printed_at = clock()
         self._stages: list[str] = []
         self._printed = ""
-        self._visible = False
 
     def __enter__(self) -> Progress:
         return self
@@ -57,13 +57,16 @@ class Progress:
     def show(self, text: str, detail: str = "", left: float | None = None) -> None:
         """Show the current work. Only a terminal shows its details, and about how many seconds are left."""
         now = self._clock()
-        if self._status is not None:
+        if self._live:
             remaining = "" if left is None else f"about {shown_time(left)} left"
             parts = (shown_time(now - self._begin), remaining, *self._stages, text, detail)
-            self._status.update(escape(" · ".join(filter(None, parts))))
-            if not self._visible:
-                self._visible = True
+            shown = escape(" · ".join(filter(None, parts)))
+            if self._status is None:
+                # Not the last one again: it would first remove as many lines as it had, which others are in now.
+                self._status = self._console.status(shown)
                 self._status.start()
+            else:
+                self._status.update(shown)
         elif text != self._printed and now - self._printed_at >= LINE_EVERY_SECONDS:
             self._printed, self._printed_at = text, now
             print(f"{now - self._begin:4.0f} s  {text}", flush=True)
@@ -73,7 +76,7 @@ class Progress:
         now = self._clock()
         self._stages.append(f"{stage} ✔ {shown_time(now - self._stage_begin)}")
         self._stage_begin = now
-        if self._status is None:
+        if not self._live:
             print(f"{now - self._begin:4.0f} s  {self._stages[-1]}", flush=True)
 
     def note(self, text: str, style: str | None = None) -> None:
@@ -83,9 +86,9 @@ class Progress:
 
     def clear(self) -> None:
         """Remove the status line."""
-        if self._status is not None and self._visible:
+        if self._status is not None:
             self._status.stop()
-            self._visible = False
+            self._status = None
 
 
 @dataclass(frozen=True)

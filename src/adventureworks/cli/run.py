@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from collections.abc import Callable, Set
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import psycopg
 from pydantic import SecretStr
@@ -22,10 +24,10 @@ from adventureworks.cli.progress import Progress, Screen, Standing, loaded, show
 from adventureworks.cli.status import print_summary
 from adventureworks.embedded import airflow
 from adventureworks.embedded.airflow_api import Metadata
-from adventureworks.embedded.home import Home
+from adventureworks.embedded.home import ANOTHER_HOME, Home
 from adventureworks.embedded.platform import READERS_OF_DAGS, RUNNERS_OF_DAGS, Platform
 from adventureworks.embedded.services import Endpoints
-from adventureworks.errors import PlatformError, ServiceUnavailable, as_typed
+from adventureworks.errors import PROGRAM, PlatformError, ServiceUnavailable, as_typed
 from adventureworks.incidents.ledger import Incident, open_incidents
 from adventureworks.marts.plan import decide_now
 from adventureworks.messaging.routes import routes
@@ -93,6 +95,7 @@ def run(settings: Settings, source: str | None, once: bool, port: int | None, al
     # Reject an invalid address now, rather than when the first message is sent to it.
     routes(settings)
     with Progress() as progress:
+        warn_of_another_source(settings, chosen, progress)
         _check_source(settings, chosen, progress, named=source is not None)
         platform = Platform(settings, progress.note)
         try:
@@ -139,6 +142,20 @@ def with_remembered_permission(settings: Settings, chosen: str) -> Settings:
     home = Home(settings.home)
     is_allowed = home.remembered("source") == chosen and bool(home.remembered(ALLOW_MISSING))
     return settings.model_copy(update={"allow_missing": settings.allow_missing or is_allowed})
+
+
+def warn_of_another_source(settings: Settings, chosen: str, progress: Progress) -> None:
+    """Show what happens to another database in a home that has read a source before, if this one is another source.
+
+    It is not refused: the same database may have moved, or be read from files.
+    """
+    if Home(settings.home).remembered("source") in (None, chosen):
+        return
+    progress.note(
+        "The last run in this home read another source. If this is not the same database, press Ctrl-C: most tables"
+        f" would be blocked, because their rows would count as lost or changed. {ANOTHER_HOME}",
+        "yellow",
+    )
 
 
 def _check_source(settings: Settings, chosen: str, progress: Progress, *, named: bool) -> None:
@@ -422,6 +439,8 @@ def _print_outcome(platform: Platform, outcome: Outcome, seconds: float, stays_u
     took = f"after {shown_time(seconds)}; logs: {platform.home.logs}."
     if stays_up:
         out.print(login_line(platform), markup=False)
+    if shutil.which(PROGRAM) is None:
+        out.print(f"First: . {Path(sys.prefix, 'bin', 'activate')}", markup=False)
     commands = ("adventureworks status", 'adventureworks sql "select * from marts.daily_sales limit 5"')
     out.print(f"Try:   {', '.join(map(as_typed, commands))}", markup=False)
     out.print(

@@ -177,7 +177,7 @@ def _history(found: Month, language: Language) -> Section:
         for past in found.history
     )
     return {
-        "title": text("Revenue and gross profit, month by month"),
+        "title": text("Revenue and gross profit by calendar month"),
         "chart": svg(columns_and_line(rows, language, width=500, height=150)),
         "alt": text("Column chart of revenue with a line for gross profit. {figures}", figures=figures),
     }
