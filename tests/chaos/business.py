@@ -118,9 +118,10 @@ def _copy(source: Connection, table: str, order: int, changed: dict[str, str]) -
 
 
 def remove(source: Connection, number: int) -> None:
-    """Delete an order. Its month keeps most of its orders."""
+    """Delete an order with few lines. Its month keeps most of its orders, and each table most of its rows."""
     crowded = f"date_trunc('month', \"OrderDate\") = (select max(date_trunc('month', \"OrderDate\")) from {HEADER})"
-    order = _order(source, number, f"not {crowded}")
+    lines = f'(select count(*) from {LINE} as d where d."SalesOrderID" = {HEADER}."SalesOrderID")'
+    order = _order(source, number, f"not {crowded} and {lines} < 5")
     for table in (REASON, LINE, HEADER):
         source.execute(f'delete from {table} where "SalesOrderID" = %s', (order,))
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from adventureworks.errors import Overtaken
+from adventureworks.errors import Overtaken, ServiceUnavailable
 from adventureworks.gate import detect, judge, load, publish
 from adventureworks.marts import build as building
 from adventureworks.marts import gate as gating
@@ -36,6 +37,27 @@ def overtaken(patch: pytest.MonkeyPatch, place: Any, name: str, by: Callable[[],
 def detected(pipeline: Pipeline) -> list[str]:
     [group] = detect.detect(pipeline.settings, RUN)
     return group
+
+
+def test_attempts_to_detect_changes_record_them_one_after_the_other(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    change_quantity(pipeline, *any_order(pipeline)[:2], more=1)
+    waiting = "select count(*) from pg_locks where locktype = 'advisory' and not granted"
+    with ThreadPoolExecutor(1) as threads:
+        retries = []
+
+        def retry() -> None:
+            retries.append(threads.submit(detected, pipeline))
+            while not retries[0].done() and pipeline.published(waiting) == [(0,)]:
+                pass
+
+        # After the first attempt has found that no other one has recorded anything.
+        overtaken(monkeypatch, detect.intervention, "held_tables", retry)
+        assert detected(pipeline) == ["Sales_SalesOrderDetail", "Sales_SalesOrderHeader"]
+        with pytest.raises(ServiceUnavailable, match="Another attempt"):
+            retries[0].result()
+    assert detected(pipeline) == ["Sales_SalesOrderDetail", "Sales_SalesOrderHeader"]
 
 
 def test_a_load_that_was_given_up_adds_no_rows_to_those_of_its_retry(

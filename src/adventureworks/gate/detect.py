@@ -88,6 +88,7 @@ def detect(
         changed |= {asset for asset in interrupted if not _is_known_as_blocked(states[asset], known.get(asset))}
         unread = interrupted | unchecked | {asset for asset, is_whole in replays.items() if is_whole}
         whole = {asset for asset in changed if everything or asset not in known or asset in unread}
+        _wait_for_other_attempts(session.records, run_id)
         if _recorded(session.records, run_id) != before:
             # Airflow gave this attempt up while it was still running, and its retry may have published the batch.
             raise ServiceUnavailable(
@@ -312,6 +313,11 @@ def _waiting_for_parents(settings: Settings, data: Data, changed: set[str]) -> s
         if parents & changed:
             waiting.add(asset)
     return waiting
+
+
+def _wait_for_other_attempts(records: Connection, run_id: str) -> None:
+    """Wait until no other attempt of a run is recording changes, and keep others out until this transaction ends."""
+    records.execute("select pg_advisory_xact_lock(hashtextextended(%s, 0))", (f"adventureworks detect {run_id}",))
 
 
 def _recorded(records: Connection, run_id: str) -> list[tuple[str, str, int]]:
