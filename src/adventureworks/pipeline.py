@@ -48,6 +48,7 @@ def ingest(
 
     `everything` and `accept`: see `gate.detect.detect`. `before_load` is called with each group of tables.
     """
+    earlier = publish.conclude_earlier(settings, run_id)
     groups = detect.detect(settings, run_id, everything=everything, accept=accept)
     if not groups and not detect.has_work(settings, run_id):
         return Ingested([], {}, Conclusion((), (), {}))
@@ -56,7 +57,9 @@ def ingest(
         load.load(settings, run_id, group)
     published = {version.asset: version for version in publish.publish(settings, run_id)}
     loaded = sorted(asset for group in groups for asset in group)
-    return Ingested(loaded, published, publish.conclude(settings, run_id))
+    conclusion = publish.conclude(settings, run_id)
+    opened, resolved = (*earlier.opened, *conclusion.opened), (*earlier.resolved, *conclusion.resolved)
+    return Ingested(loaded, published, Conclusion(opened, resolved, conclusion.verdicts))
 
 
 @reuse_connections()

@@ -206,6 +206,8 @@ class BadDelivery:
     repairs: tuple[str, ...]
     asset: str
     rule: str
+    is_blocking: bool = False
+    """Whether the whole publish unit of the table keeps its last version, not only the bad rows."""
 
 
 _BAD_LINE = f'"SalesOrderDetailID" = (select min("SalesOrderDetailID") from {LINE} where {RESERVED})'
@@ -231,18 +233,21 @@ BAD: dict[str, BadDelivery] = {
         (f'{_TERRITORY} "Sales" to "SalesYTD"',),
         "Sales_SalesTerritory",
         "columns_are_there",
+        is_blocking=True,
     ),
     "orders that do not add up": BadDelivery(
         (f'update {HEADER} set "SubTotal" = "SubTotal" + 5, "TotalDue" = "TotalDue" + 5 where {_BAD_ORDER}',),
         (f'update {HEADER} set "SubTotal" = "SubTotal" - 5, "TotalDue" = "TotalDue" - 5 where {_BAD_ORDER}',),
         ORDERS,
         "subtotal_is_the_sum_of_the_lines",
+        is_blocking=True,
     ),
     "too many bad rows": BadDelivery(
         (f'update {_ROUTING} set "PlannedCost" = -"PlannedCost" where "WorkOrderID" % 3 = 0',),
         (f'update {_ROUTING} set "PlannedCost" = -"PlannedCost" where "WorkOrderID" % 3 = 0',),
         "Production_WorkOrderRouting",
         "few_rows_are_set_aside",
+        is_blocking=True,
     ),
 }
 """By name, as the log of a round shows it."""

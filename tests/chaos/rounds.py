@@ -11,6 +11,7 @@ from datetime import datetime
 
 import psycopg
 
+from adventureworks.catalog import unit_of
 from tests.chaos import faults, invariants, readers
 from tests.chaos.business import BAD, CHANGES, BadDelivery
 from tests.chaos.faults import Fault, Kind
@@ -52,12 +53,19 @@ class Plan:
     def delivered(self) -> list[BadDelivery]:
         """Return the bad deliveries that the platform sees as such, each once for each incident that it causes.
 
-        What is repaired and broken again in the same way at the beginning of a phase was never seen repaired.
+        A repair comes together with what the next phase breaks. It is not seen if the same is broken again, and not
+        published if that blocks the same tables: the incident then goes on, for as long as its rows are not published.
         """
-        before = ("", *(phase.bad for phase in self.phases))
-        return [
-            BAD[phase.bad] for phase, last in zip(self.phases, before, strict=False) if phase.bad and phase.bad != last
-        ]
+        delivered: list[BadDelivery] = []
+        unrepaired: list[BadDelivery] = []
+        for phase in self.phases:
+            bad = BAD.get(phase.bad)
+            blocked = unit_of(bad.asset) if bad and bad.is_blocking else ()
+            unrepaired = [one for one in unrepaired if one == bad or one.asset in blocked]
+            if bad and bad not in unrepaired:
+                delivered.append(bad)
+                unrepaired.append(bad)
+        return delivered
 
 
 EVERY_KIND = Plan(

@@ -487,6 +487,25 @@ def test_a_retried_publish_publishes_once_and_announces_what_was_not_announced(p
     assert {v.version for v in pipeline.ingest().published.values()} == {3}
 
 
+def test_a_recovery_is_reported_even_if_the_batch_that_brought_it_was_not_concluded(pipeline: Pipeline) -> None:
+    from adventureworks.gate import detect, load, publish
+
+    _order, line, _ = any_order(pipeline)
+    broken = f'update "Sales"."SalesOrderDetail" set "OrderQty" = -"OrderQty" where "SalesOrderDetailID" = {line}'
+    pipeline.change(broken)
+    [first] = pipeline.ingest().conclusion.opened
+    pipeline.change(broken)
+    run = "ingest_source/not_concluded"
+    for group in detect.detect(pipeline.settings, run):
+        load.load(pipeline.settings, run, group)
+    publish.publish(pipeline.settings, run)
+    pipeline.change(broken)
+    conclusion = pipeline.ingest().conclusion
+    assert [incident.incident_id for incident in conclusion.resolved] == [first.incident_id]
+    [second] = conclusion.opened
+    assert (second.rule, second.incident_id != first.incident_id) == (first.rule, True)
+
+
 def test_an_upgrade_between_two_steps_does_not_disturb_the_run(pipeline: Pipeline) -> None:
     from adventureworks.gate import detect, judge, load, publish
     from adventureworks.marts import gate as gating

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from adventureworks import incidents
 from adventureworks.catalog import INGESTION, SOURCE_TABLES, SourceTable
@@ -238,45 +238,71 @@ class Conclusion:
 def conclude(settings: Settings, run_id: str) -> Conclusion:
     """Open and resolve incidents, record that the batch was announced, and return what was concluded.
 
-    Call it after the events are emitted. Earlier batches that ended before they were concluded are concluded, too.
+    Call it after the events are emitted. It also concludes earlier batches that ended before they did so themselves.
     """
+    return _conclude(settings, run_id, is_over=True)
+
+
+@reuse_connections()
+def conclude_earlier(settings: Settings, run_id: str) -> Conclusion:
+    """Open and resolve the incidents of earlier batches that were not concluded, and return them.
+
+    Call it before the batch `run_id` sets rows aside or publishes anything: incidents follow from the rows that are set
+    aside and published now, so a recovery could not be told from the next failure later. `conclude` does the rest.
+    """
+    return _conclude(settings, run_id, is_over=False)
+
+
+def _conclude(settings: Settings, run_id: str, *, is_over: bool) -> Conclusion:
     faults: dict[str, TableBlocked] = {}
-    return retry_without_faulty(
-        lambda: _conclude(settings, run_id, faults), lambda fault: faults.update({fault.table: fault})
-    )
+
+    def step() -> Conclusion:
+        with open_warehouse(settings).connect("notify") as session:
+            layout.prepare(session)
+            rows = [row for row in _to_conclude(session.records, run_id) if is_over or row[0] != run_id]
+            conclusion = _concluded(session, settings.checks_folder / "source", rows, faults)
+            if is_over:
+                # Only one ingestion runs at a time, so the publish task of this run announced the newest versions.
+                newest = publication.newest_versions(session.records, list(SOURCE_TABLES))
+                publication.mark_announced(session.records, newest)
+                session.records.execute("update ops.change set to_conclude = false where to_conclude")
+        return conclusion
+
+    return retry_without_faulty(step, lambda fault: faults.update({fault.table: fault}))
 
 
-def _conclude(settings: Settings, run_id: str, faults: Mapping[str, TableBlocked]) -> Conclusion:
+_Change: TypeAlias = tuple[str, str, str, str | None, str | None, int]
+"""Run, table, status, blocking rule, its cause, rows read."""
+
+
+def _concluded(
+    session: Session, folder: Path, rows: Sequence[_Change], faults: Mapping[str, TableBlocked]
+) -> Conclusion:
     """Open and resolve incidents; `faults` are the tables whose verdict could not be looked up, and why."""
-    with open_warehouse(settings).connect("notify") as session:
-        layout.prepare(session)
-        rows = _to_conclude(session.records, run_id)
-        waiting = _waiting_rows(session, settings.checks_folder / "source", rows)
-        findings: list[Finding] = []
-        resolved: list[Incident] = []
-        verdicts: dict[str, Mapping[str, Any]] = {}
-        for of_run, asset, status, rule, cause, _ in rows:
-            if asset in faults:
-                findings.append(_unknown_verdict(faults[asset], of_run))
-                continue
-            with contained(asset, "verdict_is_known", "looked up"):
-                result = _TableResult(session, of_run, asset, status, rule, cause)
-                command = approval.offer(session.records, asset) if status == "blocked" else ""
-                found = result.findings(waiting.get(asset, {}), command)
-                findings += found
-                if rule not in CONSEQUENCES:
-                    keep = {finding.rule for finding in found} | result.rules_with_open_rows()
-                    resolved += incidents.resolve(session.records, asset, keep=keep, run_id=of_run)
-                verdicts[asset] = result.verdict()
-        opened = incidents.report(session.records, findings)
-        # Only one ingestion runs at a time, so the publish task of this run announced the newest versions.
-        publication.mark_announced(session.records, publication.newest_versions(session.records, list(SOURCE_TABLES)))
-        session.records.execute("update ops.change set to_conclude = false where to_conclude")
-    return Conclusion(tuple(opened), tuple(resolved), verdicts)
+    if not rows:
+        return Conclusion((), (), {})
+    waiting = _waiting_rows(session, folder, rows)
+    findings: list[Finding] = []
+    resolved: list[Incident] = []
+    verdicts: dict[str, Mapping[str, Any]] = {}
+    for of_run, asset, status, rule, cause, _ in rows:
+        if asset in faults:
+            findings.append(_unknown_verdict(faults[asset], of_run))
+            continue
+        with contained(asset, "verdict_is_known", "looked up"):
+            result = _TableResult(session, of_run, asset, status, rule, cause)
+            command = approval.offer(session.records, asset) if status == "blocked" else ""
+            found = result.findings(waiting.get(asset, {}), command)
+            findings += found
+            if rule not in CONSEQUENCES:
+                keep = {finding.rule for finding in found} | result.rules_with_open_rows()
+                resolved += incidents.resolve(session.records, asset, keep=keep, run_id=of_run)
+            verdicts[asset] = result.verdict()
+    return Conclusion(tuple(incidents.report(session.records, findings)), tuple(resolved), verdicts)
 
 
-def _to_conclude(records: Connection, run_id: str) -> list[tuple[str, str, str, str | None, str | None, int]]:
-    """Return the changes to conclude, one for each table: run, table, status, blocking rule, its cause, rows read."""
+def _to_conclude(records: Connection, run_id: str) -> list[_Change]:
+    """Return the changes to conclude, the newest of each table."""
     return records.execute(
         "select distinct on (asset) run_id, asset, status, blocked_rule, blocked_cause, rows_read from ops.change"
         " where run_id = %s or to_conclude order by asset, number desc",
@@ -293,9 +319,7 @@ def _unknown_verdict(fault: TableBlocked, run_id: str) -> Finding:
     )
 
 
-def _waiting_rows(
-    session: Session, folder: Path, changes: Sequence[tuple[str, str, str, str | None, str | None, int]]
-) -> Mapping[str, Mapping[str, int]]:
+def _waiting_rows(session: Session, folder: Path, changes: Sequence[_Change]) -> Mapping[str, Mapping[str, int]]:
     """Return by table how many rows of which other tables are held back because they refer to rows that it lacks."""
     waiting: dict[str, dict[str, int]] = {}
     held = session.data.execute(

@@ -66,9 +66,12 @@ def detect() -> list[list[str]]:
     read are in no group, but need the steps after the load.
     """
     from adventureworks.gate import detect as detection
+    from adventureworks.gate.publish import conclude_earlier
     from adventureworks.orchestration.connections import with_source
-    from adventureworks.orchestration.notify import send_pending
+    from adventureworks.orchestration.notify import notify_owners, send_pending
 
+    earlier = conclude_earlier(settings(), current_run_id())
+    notify_owners(earlier.opened, earlier.resolved)
     send_pending()
     options = options_of(get_current_context()["dag_run"].conf)
     # Without a group, Airflow would skip the other steps.
