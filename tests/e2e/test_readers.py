@@ -113,13 +113,12 @@ def test_the_dashboard_opens_from_airflows_menu(platform: RunningPlatform, page:
 def test_airflows_page_of_an_asset_links_to_the_page_of_the_table_or_mart(
     platform: RunningPlatform, page: Page
 ) -> None:
-    page.goto(f"{platform.ui}/assets")
-    page.get_by_role("link", name="daily_sales", exact=True).click()
+    assets = {asset["name"]: asset["id"] for asset in platform.api("/api/v2/assets?limit=200")["assets"]}
+    page.goto(f"{platform.ui}/assets/{assets['daily_sales']}")
     page.get_by_role("link", name="AdventureWorks: daily_sales").click()
     page.wait_for_url("**/dashboard/asset/daily_sales")
     page.locator("h1", has_text="daily_sales").wait_for()
-    [settled] = platform.api("/api/v2/assets?name_pattern=settled_data")["assets"]
-    page.goto(f"{platform.ui}/assets/{settled['id']}")
+    page.goto(f"{platform.ui}/assets/{assets['settled_data']}")
     page.get_by_text("The last publication sends the event").wait_for()
     assert page.get_by_role("link", name=re.compile("AdventureWorks:")).count() == 0, "it has no such page"
 

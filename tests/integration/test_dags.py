@@ -89,6 +89,13 @@ def test_every_dag_runs_with_the_test_command_of_airflow(pipeline: Pipeline, run
 def test_an_unchanged_mart_sends_an_event_only_if_that_starts_an_analysis(
     pipeline: Pipeline, run: Callable[..., Events]
 ) -> None:
+    _, line, _ = any_order(pipeline)
+    pipeline.change(
+        'update "Sales"."SalesOrderDetail" set "CarrierTrackingNumber" = null where "SalesOrderDetailID" = %s', (line,)
+    )
+    events = run(INGESTION, "daily_sales_etl")
+    assert events[INGESTION].keys() == {"Sales_SalesOrderDetail"}
+    assert events["daily_sales_etl"].keys() == {"settled_data"}, "readers of `fact_sales` have nothing to compute"
     pipeline.change('update "Production"."Product" set "Name" = "Name" || \' (new)\' where "ProductID" = 707')
     events = run(INGESTION, "daily_sales_etl")
     assert events[INGESTION].keys() == {"Production_Product"}

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 from airflow.sdk import TriggerRule, get_current_context
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
-from adventureworks.catalog import ANALYSES, is_tolerant, marts_of, starts_analyses
+from adventureworks.catalog import ANALYSES, is_tolerant, marts_of
 from adventureworks.orchestration import lineage
 from adventureworks.orchestration.schedules import announce, asset, current_run_id, plain_task
 from adventureworks.settings import settings
@@ -46,6 +46,7 @@ def analysis(dag_id: str) -> None:
     def publish(outlet_events: Any = None, asset_state_store: Any = None) -> None:
         """Publish the marts in one transaction, then send their events."""
         from adventureworks.due import NothingToDo
+        from adventureworks.marts.plan import runnable
         from adventureworks.marts.publish import publish as replace_months
         from adventureworks.orchestration.notify import notify_owners
 
@@ -58,9 +59,9 @@ def analysis(dag_id: str) -> None:
             print(f"{version.asset}: version {version.version}, {version.rows:,} rows, {version.verdict}")
             verdict = {**version.as_extra(), "input_versions": dict(version.inputs)}
             asset_state_store[asset(version.asset)].set("verdict", verdict)
-        # The event of an unchanged mart also starts DAGs, which do not subscribe to the inputs that they share with it.
-        unchanged = [version for version in outcome.confirmed if starts_analyses(version.asset)]
-        announce([*outcome.published, *unchanged], outlet_events, may_settle=not is_tolerant(dag_id))
+        # What a tolerant analysis publishes starts nothing.
+        can_run = () if is_tolerant(dag_id) else runnable(settings())
+        announce(outlet_events, outcome.published, outcome.confirmed, can_run)
         lineage.marts_published()
         notify_owners((), outcome.resolved, outcome.notices)
 

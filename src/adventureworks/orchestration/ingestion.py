@@ -86,16 +86,17 @@ def load(group: list[str]) -> None:
 def publish_tables(outlet_events: Any = None) -> None:
     """Check the candidates, publish those that pass in one transaction, then send one event per changed table."""
     from adventureworks.gate.publish import publish
+    from adventureworks.marts.plan import runnable
     from adventureworks.orchestration.connections import with_source
 
     if not _has_work():
-        announce((), outlet_events, may_settle=False)
+        announce(outlet_events, ())
         return
     # Reads tables again that were lost, or that changed at the source while others were read.
     versions = publish(with_source(settings()), current_run_id())
     for version in versions:
         print(f"{version.asset}: version {version.version}, {version.changed_rows:,} rows changed, {version.verdict}")
-    announce(versions, outlet_events, may_settle=True)
+    announce(outlet_events, versions, can_run=runnable(settings()))
     lineage.tables_published()
 
 

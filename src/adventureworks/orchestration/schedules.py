@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from datetime import datetime, timedelta
 from functools import wraps
 from typing import TYPE_CHECKING, Any
@@ -87,22 +87,27 @@ def changes(dag_id: str) -> AssetOrTimeSchedule:
     return AssetOrTimeSchedule(timetable=calendar, assets=AssetAny(*assets))
 
 
-def announce(versions: Iterable[Publication], outlet_events: Any, *, may_settle: bool) -> None:
-    """Let the running task send the events of these versions and no other ones.
+def announce(
+    outlet_events: Any,
+    published: Iterable[Publication],
+    confirmed: Iterable[Publication] = (),
+    can_run: Collection[str] = (),
+) -> None:
+    """Let the running task send the events of the published versions, and of all others only those that are needed.
 
-    With `may_settle`, it also sends the event of `SETTLED` if the analyses that wait for all others can now run.
+    `can_run`: the analyses that can run now. `confirmed`: the versions that stay because newer inputs led to the same
+    rows; the event of one is sent if it starts one of these analyses, which does not subscribe to the inputs that it
+    shares with the mart. The event of `SETTLED` is sent if one of them waits for all others.
     """
-    from adventureworks.marts.plan import runnable
-    from adventureworks.settings import settings
-
+    needed = {name for dag in can_run for name in starting_inputs(dag)}
+    versions = [*published, *(version for version in confirmed if version.asset in needed)]
     sent = {asset(version.asset): version.as_extra() for version in versions}
     for outlet, extra in sent.items():
         outlet_events[outlet].extra = extra
-    settled = may_settle and any(map(is_tolerant, runnable(settings())))
     # When a task succeeds, Airflow sends an event for each outlet that it has by then. Those that its DAG declares are
     # only what the graph of assets shows. An asset alias is the documented way to send fewer events, but it ties assets
     # together in that graph, and Airflow fails one of two tasks that record the same alias at the same time.
-    get_current_context()["task"].outlets = [*sent, *([SETTLED] if settled else [])]
+    get_current_context()["task"].outlets = [*sent, *([SETTLED] if any(map(is_tolerant, can_run)) else [])]
 
 
 def source_changes() -> AssetOrTimeSchedule:
