@@ -314,6 +314,11 @@ def has_old_runs(airflow: Connection, before: datetime) -> bool:
     return row is not None
 
 
+def drop_former_aliases(airflow: Connection) -> None:
+    """Delete the asset aliases through which earlier versions of the platform sent events; the events stay."""
+    airflow.execute("delete from asset_alias where name = 'source_tables' or starts_with(name, 'settled_by_')")
+
+
 def mark_jobs_failed(airflow: Connection, kind: str | None = None) -> None:
     """Mark the running jobs (of all kinds, or of one) as failed."""
     airflow.execute(

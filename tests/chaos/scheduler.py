@@ -15,7 +15,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-from adventureworks.catalog import INGESTION, is_tolerant, marts_of, starting_inputs
+from adventureworks.catalog import INGESTION, marts_of, starting_inputs
 from adventureworks.errors import ServiceUnavailable
 from adventureworks.gate.detect import difference
 from tests.chaos.faults import Fault, Kind
@@ -220,7 +220,7 @@ class Scheduler:
         """Start the DAGs that subscribe to these assets."""
         times = {Kind.EVENT_LOST: 0, Kind.EVENT_DOUBLED: 2}.get(fault.kind, 1) if fault else 1
         for dag in self.dags:
-            if not is_tolerant(dag) and set(starting_inputs(dag)) & set(events):
+            if set(starting_inputs(dag)) & set(events):
                 for _ in range(times):
                     self._queue.append((dag, self._new_run()))
 

@@ -11,7 +11,7 @@ import inspect
 import os
 import signal
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from multiprocessing.connection import Connection
@@ -139,34 +139,19 @@ def declared(dag: str) -> Any:
 
 
 class _Sent:
-    """The events, or the states, that a task sends for one asset."""
+    """The payload of an event, or the states, that a task sends for one asset."""
 
-    def __init__(self) -> None:
-        self.extra: Mapping[str, Any] = {}
-        self.added: list[str] = []
-
-    def add(self, asset: Any, extra: Mapping[str, Any] | None = None) -> None:
-        self.added.append(asset.name)
+    extra: Mapping[str, Any]
 
     def set(self, key: str, value: Any) -> None:
         pass
 
 
-@dataclass
 class _Outlets:
     """Airflow's accessor to the outlets of a task."""
 
-    of: dict[str, _Sent] = field(default_factory=dict)
-
     def __getitem__(self, outlet: Any) -> _Sent:
-        return self.of.setdefault(outlet.name, _Sent())
-
-    def events(self, operator: Any) -> tuple[str, ...]:
-        """Return the assets with an event: those added through an alias, and every outlet that is an asset."""
-        from airflow.sdk import Asset
-
-        named = [outlet.name for outlet in operator.outlets if isinstance(outlet, Asset)]
-        return tuple(dict.fromkeys([*named, *(name for sent in self.of.values() for name in sent.added)]))
+        return _Sent()
 
 
 def _attempt(patch: pytest.MonkeyPatch, task: Task, is_last: bool) -> Ended:
@@ -189,8 +174,7 @@ def _attempt(patch: pytest.MonkeyPatch, task: Task, is_last: bool) -> Ended:
     for module in (analyses, ingestion, schedules):
         patch.setattr(module, "get_current_context", lambda: context)
     function = getattr(operator, "python_callable", None) or operator.partial_kwargs["python_callable"]
-    outlets = _Outlets()
-    provided = {"outlet_events": outlets, "asset_state_store": _Outlets(), "group": list(task.group)}
+    provided = {"outlet_events": _Outlets(), "asset_state_store": _Outlets(), "group": list(task.group)}
     given = {name: provided[name] for name in inspect.signature(function).parameters}
     try:
         value = function(**given)
@@ -203,7 +187,7 @@ def _attempt(patch: pytest.MonkeyPatch, task: Task, is_last: bool) -> Ended:
         _call(operator.on_failure_callback, {**context, "exception": error})
         return Ended("failed", error=repr(error), is_expected=may_retry or isinstance(error, AirflowFailException))
     _call(operator.on_success_callback, context)
-    return Ended("success", value, outlets.events(operator))
+    return Ended("success", value, tuple(outlet.name for outlet in operator.outlets))
 
 
 def _call(callbacks: Any, context: Mapping[str, Any]) -> None:

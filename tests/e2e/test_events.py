@@ -72,6 +72,10 @@ def test_each_table_has_one_event_with_what_was_published(platform: RunningPlatf
     events = platform.api("/api/v2/assets/events?limit=200")["asset_events"]
     tables = [event for event in events if event["name"] in SOURCE_TABLES]
     assert sorted(event["name"] for event in tables) == sorted(SOURCE_TABLES)
+    [(first,)] = platform.sql(
+        "warehouse", "select distinct run_id from ops.publication where asset like 'Sales_Sales%'"
+    )
+    assert {f"{event['source_dag_id']}/{event['source_run_id']}" for event in tables} == {first}
     [lines] = [event["extra"] for event in tables if event["name"] == "Sales_SalesOrderDetail"]
     [(rows,)] = platform.sql("warehouse", 'select count(*) from raw."Sales_SalesOrderDetail"')
     assert lines["version"] == 1

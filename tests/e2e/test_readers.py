@@ -110,6 +110,19 @@ def test_the_dashboard_opens_from_airflows_menu(platform: RunningPlatform, page:
     inside.locator("h1", has_text="territory_sales").wait_for()
 
 
+def test_airflows_page_of_an_asset_links_to_the_page_of_the_table_or_mart(
+    platform: RunningPlatform, page: Page
+) -> None:
+    assets = {asset["name"]: asset["id"] for asset in platform.api("/api/v2/assets?limit=200")["assets"]}
+    page.goto(f"{platform.ui}/assets/{assets['daily_sales']}")
+    page.get_by_role("link", name="AdventureWorks: daily_sales").click()
+    page.wait_for_url("**/dashboard/asset/daily_sales")
+    page.locator("h1", has_text="daily_sales").wait_for()
+    page.goto(f"{platform.ui}/assets/{assets['settled_data']}")
+    page.get_by_text("The last publication sends the event").wait_for()
+    assert page.get_by_role("link", name=re.compile("AdventureWorks:")).count() == 0, "it has no such page"
+
+
 def test_links_open_airflows_pages_outside_the_frame(platform: RunningPlatform, page: Page) -> None:
     links = {"DAG daily_sales_etl, daily_sales": "/dags/daily_sales_etl", "Asset daily_sales": "/assets"}
     for link, target in links.items():

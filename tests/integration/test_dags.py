@@ -6,34 +6,36 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import psycopg
 import pytest
 
-from adventureworks.catalog import ANALYSES, INGESTION
+from adventureworks.catalog import ANALYSES, INGESTION, SOURCE_TABLES, is_tolerant, marts_of, starts_analyses
 from adventureworks.embedded.postgres import EmbeddedPostgres
 from tests.chaos.tasks import declared
 from tests.conftest import REPOSITORY, create_database
 from tests.integration.pipeline import Pipeline
 from tests.integration.test_pipeline import any_order, change_quantity
 
-TEST_ALL = """
+TEST = """
 import json, sys
 from airflow.dag_processing.dagbag import DagBag
 
 dags = DagBag(sys.argv[1]).dags
 for name in sys.argv[2:]:
-    run = dags.pop(name).test()
-    print("ENDED", json.dumps([name, run.state, {one.task_id: one.state for one in run.get_task_instances()}]))
-assert not dags, dags
+    print("ENDED", json.dumps([name, dags[name].test().state]))
 """
 
+Events = dict[str, dict[str, Any]]
+"""By the DAG that sent them: the payload of the event of each asset."""
 
-def test_every_dag_runs_with_the_test_command_of_airflow(
-    pipeline: Pipeline, postgres: EmbeddedPostgres, migrated_airflow: str, tmp_path: Path
-) -> None:
-    order, line, _ = any_order(pipeline)
-    change_quantity(pipeline, order, line, 1)
+
+@pytest.fixture
+def run(pipeline: Pipeline, postgres: EmbeddedPostgres, migrated_airflow: str, tmp_path: Path) -> Callable[..., Events]:
+    """A function that runs DAGs one after the other, and returns the events that they sent."""
     metadata = postgres.url(create_database(postgres, "airflow", migrated_airflow), "airflow")
     variables = {
         "AIRFLOW_HOME": str(tmp_path / "airflow"),
@@ -46,21 +48,73 @@ def test_every_dag_runs_with_the_test_command_of_airflow(
         # Each month has a report in each language.
         "ADVENTUREWORKS_REPORT_LANGUAGES": '["en"]',
     }
-    command = [sys.executable, "-c", TEST_ALL, variables["AIRFLOW__CORE__DAGS_FOLDER"], INGESTION, *ANALYSES]
-    done = subprocess.run(command, check=False, capture_output=True, text=True, env={**os.environ, **variables})
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    ended = [json.loads(line[6:]) for line in done.stdout.splitlines() if line.startswith("ENDED ")]
-    assert {name: state for name, state, _ in ended} == dict.fromkeys([INGESTION, *ANALYSES], "success")
-    computed = {name for name, _, tasks in ended if tasks.get("publish", tasks.get("publish_tables")) == "success"}
-    assert {INGESTION, "daily_sales_etl", "sales_territory_analysis", "financial_reporting"} <= computed
+
+    def run_all(*dags: str) -> Events:
+        command = [sys.executable, "-c", TEST, variables["AIRFLOW__CORE__DAGS_FOLDER"], *dags]
+        done = subprocess.run(command, check=False, capture_output=True, text=True, env={**os.environ, **variables})
+        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+        ended = [json.loads(line[6:]) for line in done.stdout.splitlines() if line.startswith("ENDED ")]
+        assert ended == [[dag, "success"] for dag in dags]
+        events: Events = {dag: {} for dag in dags}
+        with psycopg.connect(metadata) as airflow:
+            rows = airflow.execute(
+                "delete from asset_event as e using asset as a where a.id = e.asset_id"
+                " returning source_dag_id, a.name, e.extra, source_run_id"
+            ).fetchall()
+        for dag, asset, extra, source_run in rows:
+            assert asset not in events[dag], "one event of each asset"
+            assert source_run
+            events[dag][asset] = extra
+        return events
+
+    return run_all
 
 
-def test_no_two_dags_send_events_through_the_same_alias(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_every_dag_runs_with_the_test_command_of_airflow(pipeline: Pipeline, run: Callable[..., Events]) -> None:
+    order, line, month = any_order(pipeline)
+    change_quantity(pipeline, order, line, 1)
+    *others, last = sorted(ANALYSES, key=is_tolerant)
+    events = run(INGESTION, *others, last)
+    assert events[INGESTION].keys() == {"Sales_SalesOrderHeader", "Sales_SalesOrderDetail"}
+    assert events[INGESTION]["Sales_SalesOrderDetail"]["rows_changed"] == 1
+    for dag in ("daily_sales_etl", "sales_territory_analysis", "financial_reporting", last):
+        assert events[dag].keys() == {mart.name for mart in marts_of(dag)}
+    assert events["daily_sales_etl"]["fact_sales"]["months"] == [month]
+    assert not events["production_costs"], "it reads no orders"
+    [settling] = [dag for dag in events if "settled_data" in events[dag]]
+    assert settling == [dag for dag in others if events[dag]][-1], "only then is nothing else due any more"
+    assert not run(INGESTION)[INGESTION], "nothing changed since"
+
+
+def test_an_unchanged_mart_sends_an_event_only_if_that_starts_an_analysis(
+    pipeline: Pipeline, run: Callable[..., Events]
+) -> None:
+    _, line, _ = any_order(pipeline)
+    pipeline.change(
+        'update "Sales"."SalesOrderDetail" set "CarrierTrackingNumber" = null where "SalesOrderDetailID" = %s', (line,)
+    )
+    events = run(INGESTION, "daily_sales_etl")
+    assert events[INGESTION].keys() == {"Sales_SalesOrderDetail"}
+    assert events["daily_sales_etl"].keys() == {"settled_data"}, "readers of `fact_sales` have nothing to compute"
+    pipeline.change('update "Production"."Product" set "Name" = "Name" || \' (new)\' where "ProductID" = 707')
+    events = run(INGESTION, "daily_sales_etl")
+    assert events[INGESTION].keys() == {"Production_Product"}
+    # Analyses of products read the new name, but wait for `fact_sales`, which is computed from products, too.
+    assert events["daily_sales_etl"].keys() == {"fact_sales"}
+    assert events["daily_sales_etl"]["fact_sales"]["version"] == 1
+
+
+def test_the_graph_of_assets_shows_the_task_that_publishes_each_mart_and_each_table_that_starts_an_analysis(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     # Airflow writes its configuration there on first import.
     monkeypatch.setenv("AIRFLOW_HOME", str(tmp_path))
-    from airflow.sdk import AssetAlias
+    from airflow.sdk import Asset
 
-    outlets = [outlet for dag in (INGESTION, *ANALYSES) for task in declared(dag).tasks for outlet in task.outlets]
-    aliases = [outlet.name for outlet in outlets if isinstance(outlet, AssetAlias)]
-    assert len(aliases) >= len(ANALYSES)
-    assert len(aliases) == len({*aliases}), "Airflow fails one of two tasks that use an alias first at the same time"
+    for dag in (INGESTION, *ANALYSES):
+        outlets = [outlet for task in declared(dag).tasks for outlet in task.outlets]
+        published = [mart.name for mart in marts_of(dag)] or [name for name in SOURCE_TABLES if starts_analyses(name)]
+        assert [outlet.name for outlet in outlets] == published
+        assert {type(outlet) for outlet in outlets} == {Asset}, (
+            "an alias would tie more assets together, and fail one of two tasks that use it first at the same time"
+        )

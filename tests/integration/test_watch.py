@@ -384,6 +384,29 @@ def test_old_airflow_runs_are_dropped(
     assert paused == [("customer_analytics",)], "a paused DAG stays paused"
 
 
+def test_the_aliases_of_earlier_versions_are_dropped_and_their_events_stay(
+    pipeline: Pipeline, airflow_url: str
+) -> None:
+    with psycopg.connect(airflow_url) as connection:
+        connection.execute(
+            'insert into asset (name, uri, "group", extra, created_at, updated_at)'
+            " values ('settled_data', 'settled_data', 'quality', '{}', now(), now())"
+        )
+        connection.execute("insert into asset_event (asset_id, extra, timestamp) select id, '{}', now() from asset")
+        connection.execute(
+            "insert into asset_alias (name, \"group\") select unnest(array['source_tables', 'settled_by_dag',"
+            " 'of_another_dag']), ''"
+        )
+        connection.execute("insert into asset_alias_asset select a.id, b.id from asset_alias as a, asset as b")
+        connection.execute(
+            "insert into asset_alias_asset_event select a.id, e.id from asset_alias as a, asset_event as e"
+        )
+    retention.drop_runs(pipeline.settings, airflow_url, datetime.now(UTC))
+    with psycopg.connect(airflow_url) as connection:
+        assert connection.execute("select name from asset_alias").fetchall() == [("of_another_dag",)]
+        assert connection.execute("select count(*) from asset_event").fetchall() == [(1,)]
+
+
 def test_old_logs_are_dropped(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv(retention.LOG_FOLDER, str(tmp_path))
     now = datetime.now(UTC)

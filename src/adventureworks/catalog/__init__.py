@@ -44,6 +44,7 @@ __all__ = [
     "reads_orders",
     "required_tables",
     "starting_inputs",
+    "starts_analyses",
     "table_named",
     "unit_of",
     "upstream_of",
@@ -129,14 +130,20 @@ def outside_inputs(dag: str) -> tuple[str, ...]:
 
 
 def starting_inputs(dag: str) -> tuple[str, ...]:
-    """Return the inputs whose event starts a DAG.
+    """Return the inputs whose event starts a DAG; none of a tolerant one, which is started when nothing else is due.
 
     An input that is also upstream of an input mart is left out: when it changes, that mart is due, this DAG has to wait
     for it, and the mart's publication is the event.
     """
-    inputs = outside_inputs(dag)
+    inputs = () if is_tolerant(dag) else outside_inputs(dag)
     followed = {name for asset in inputs for name in upstream_of(asset)}
     return tuple(name for name in inputs if name not in followed)
+
+
+@cache
+def starts_analyses(asset: str) -> bool:
+    """Return whether the event of an asset starts an analysis."""
+    return any(asset in starting_inputs(dag) for dag in ANALYSES)
 
 
 def reads_orders(mart: Mart) -> bool:

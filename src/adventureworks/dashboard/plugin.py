@@ -1,4 +1,4 @@
-"""The Airflow plugin: adds the dashboard to the menu and a tab to each DAG's page."""
+"""The Airflow plugin: adds the dashboard to the menu, a tab to each DAG's page, and a link to each asset's page."""
 
 from __future__ import annotations
 
@@ -52,5 +52,12 @@ class DashboardPlugin(AirflowPlugin):
             "href": f"{_BASE}/dag/{{DAG_ID}}",
             "destination": "dag",
             "url_route": "adventureworks_marts",
+        },
+    ]
+    react_apps = [  # noqa: RUF012 - as Airflow expects it
+        {
+            "name": "AdventureWorks asset",
+            "bundle_url": f"{_BASE}/static/asset-link.js",
+            "destination": "base",
         },
     ]

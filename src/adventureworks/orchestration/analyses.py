@@ -12,7 +12,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from adventureworks.catalog import ANALYSES, is_tolerant, marts_of
 from adventureworks.orchestration import lineage
-from adventureworks.orchestration.schedules import announce_if_settled, asset, current_run_id, plain_task, settled_alias
+from adventureworks.orchestration.schedules import announce, asset, current_run_id, plain_task
 from adventureworks.settings import settings
 
 
@@ -42,10 +42,11 @@ def analysis(dag_id: str) -> None:
             lineage.build_abandoned(dag_id)
         _skip_if_nothing_to_do(step)
 
-    @plain_task(inlets=marts, outlets=marts if is_tolerant(dag_id) else [*marts, settled_alias(dag_id)])
+    @plain_task(inlets=marts, outlets=marts)
     def publish(outlet_events: Any = None, asset_state_store: Any = None) -> None:
         """Publish the marts in one transaction, then send their events."""
         from adventureworks.due import NothingToDo
+        from adventureworks.marts.plan import runnable
         from adventureworks.marts.publish import publish as replace_months
         from adventureworks.orchestration.notify import notify_owners
 
@@ -54,15 +55,13 @@ def analysis(dag_id: str) -> None:
         if isinstance(outcome, NothingToDo):
             lineage.build_abandoned(dag_id)
             _skip(outcome)
-        # Airflow sends an event for every outlet. Unchanged marts must be among them: their events also start DAGs that
-        # do not subscribe to the inputs that they share with these marts.
         for version in (*outcome.published, *outcome.confirmed):
             print(f"{version.asset}: version {version.version}, {version.rows:,} rows, {version.verdict}")
-            outlet_events[asset(version.asset)].extra = version.as_extra()
             verdict = {**version.as_extra(), "input_versions": dict(version.inputs)}
             asset_state_store[asset(version.asset)].set("verdict", verdict)
-        if not is_tolerant(dag_id):
-            announce_if_settled(dag_id, outlet_events)
+        # What a tolerant analysis publishes starts nothing.
+        can_run = () if is_tolerant(dag_id) else runnable(settings())
+        announce(outlet_events, outcome.published, outcome.confirmed, can_run)
         lineage.marts_published()
         notify_owners((), outcome.resolved, outcome.notices)
 

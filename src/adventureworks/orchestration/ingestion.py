@@ -7,17 +7,10 @@ from typing import Any, TypedDict
 
 from airflow.sdk import Param, get_current_context, task
 
-from adventureworks.catalog import INGESTION, SOURCE_TABLES
+from adventureworks.catalog import INGESTION, SOURCE_TABLES, starts_analyses
 from adventureworks.errors import PlatformError
 from adventureworks.orchestration import lineage
-from adventureworks.orchestration.schedules import (
-    SOURCE_ALIAS,
-    announce_if_settled,
-    asset,
-    current_run_id,
-    plain_task,
-    settled_alias,
-)
+from adventureworks.orchestration.schedules import announce, asset, current_run_id, plain_task
 from adventureworks.settings import settings
 
 
@@ -92,19 +85,21 @@ def load(group: list[str]) -> None:
         print(f"{name}: {rows:,} rows read")
 
 
-@plain_task(outlets=[SOURCE_ALIAS, settled_alias(INGESTION)])
+@plain_task(outlets=[asset(name) for name in SOURCE_TABLES if starts_analyses(name)])
 def publish_tables(outlet_events: Any = None) -> None:
     """Check the candidates, publish those that pass in one transaction, then send one event per changed table."""
     from adventureworks.gate.publish import publish
+    from adventureworks.marts.plan import runnable
     from adventureworks.orchestration.connections import with_source
 
     if not _has_work():
+        announce(outlet_events, ())
         return
     # Reads tables again that were lost, or that changed at the source while others were read.
-    for version in publish(with_source(settings()), current_run_id()):
+    versions = publish(with_source(settings()), current_run_id())
+    for version in versions:
         print(f"{version.asset}: version {version.version}, {version.changed_rows:,} rows changed, {version.verdict}")
-        outlet_events[SOURCE_ALIAS].add(asset(version.asset), extra=version.as_extra())
-    announce_if_settled(INGESTION, outlet_events)
+    announce(outlet_events, versions, can_run=runnable(settings()))
     lineage.tables_published()
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import psycopg
 
 from adventureworks import rollback
-from adventureworks.airflow_tables import CLEANED_TABLES, has_old_runs
+from adventureworks.airflow_tables import CLEANED_TABLES, drop_former_aliases, has_old_runs
 from adventureworks.errors import PlatformError, Step
 from adventureworks.gate import detect, results
 from adventureworks.incidents import ledger
@@ -144,10 +144,12 @@ def drop_records(settings: Settings, now: datetime) -> None:
 def drop_runs(settings: Settings, metadata_url: str, now: datetime) -> None:
     """Drop Airflow's records of runs that are older than `keep_days`, except the last run of each DAG.
 
+    Also drops what earlier versions of the platform left in Airflow's database.
     Raises PlatformError if Airflow's own command fails.
     """
     before = now - timedelta(days=settings.keep_days)
     with psycopg.connect(metadata_url, connect_timeout=10) as airflow:
+        drop_former_aliases(airflow)
         if not has_old_runs(airflow, before):
             # Avoid the command below, which takes seconds to start.
             return

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from datetime import datetime, timedelta
 from functools import wraps
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import (
     Asset,
-    AssetAlias,
     AssetAny,
     AssetOrTimeSchedule,
     AssetWatcher,
@@ -26,13 +25,17 @@ from adventureworks.catalog.pages import asset_address
 from adventureworks.catalog.summaries import summary_of
 from adventureworks.orchestration.watcher import SourceChanged
 
-SOURCE_ALIAS = AssetAlias("source_tables", group="source")
-"""Alias through which one task sends events for exactly those source tables that changed."""
+if TYPE_CHECKING:
+    from adventureworks.warehouse.publication import Publication
 
 SOURCE = Asset("source_database", group="source", watchers=[AssetWatcher("source_watcher", trigger=SourceChanged())])
 """The source as a whole; its event means that something in it changed."""
 
-SETTLED = Asset("settled_data", group="quality")
+SETTLED = Asset(
+    "settled_data",
+    group="quality",
+    extra={"description": "Nothing is due any more. The last publication sends the event, of any DAG."},
+)
 """Its event means that nothing is due any more. Analyses that read everything depend on it, not on 90 assets."""
 
 INGESTION_CALENDARS = {timedelta(minutes=15): "*/15 * * * *", timedelta(hours=1): "0 * * * *"}
@@ -75,34 +78,36 @@ def asset(name: str) -> Asset:
     )
 
 
-def settled_alias(dag_id: str) -> AssetAlias:
-    """Return the alias through which a DAG sends the event of `SETTLED`, but not on every run.
-
-    Airflow records the first event of an asset through an alias as a relation of both. If two tasks record the same
-    relation at the same time, Airflow marks one of them as failed, although it has succeeded. So no two DAGs share an
-    alias.
-    """
-    return AssetAlias(f"settled_by_{dag_id}", group="quality")
-
-
 def changes(dag_id: str) -> AssetOrTimeSchedule:
     """Return the schedule of an analysis: any change of its inputs, and at the latest its calendar."""
-    assets = [asset(name) for name in starting_inputs(dag_id)]
-    if is_tolerant(dag_id):
-        # If every input started it, nearly every run would be skipped because another input is still due.
-        assets = [SETTLED]
+    # If every input started a tolerant analysis, nearly every run would be skipped because another input is still due.
+    assets = [SETTLED] if is_tolerant(dag_id) else [asset(name) for name in starting_inputs(dag_id)]
     # A new platform has nothing to compute before its first ingestion, which sends the events that start analyses.
     calendar = CronTriggerTimetable(ANALYSES[dag_id].calendar, timezone="UTC", run_immediately=timedelta())
     return AssetOrTimeSchedule(timetable=calendar, assets=AssetAny(*assets))
 
 
-def announce_if_settled(dag_id: str, outlet_events: Any) -> None:
-    """Send the event of `SETTLED` from a task of this DAG if the analyses that wait for all others can now run."""
-    from adventureworks.marts.plan import runnable
-    from adventureworks.settings import settings
+def announce(
+    outlet_events: Any,
+    published: Iterable[Publication],
+    confirmed: Iterable[Publication] = (),
+    can_run: Collection[str] = (),
+) -> None:
+    """Let the running task send the events of the published versions, and of all others only those that are needed.
 
-    if any(map(is_tolerant, runnable(settings()))):
-        outlet_events[settled_alias(dag_id)].add(SETTLED)
+    `can_run`: the analyses that can run now. `confirmed`: the versions that stay because newer inputs led to the same
+    rows; the event of one is sent if it starts one of these analyses, which does not subscribe to the inputs that it
+    shares with the mart. The event of `SETTLED` is sent if one of them waits for all others.
+    """
+    needed = {name for dag in can_run for name in starting_inputs(dag)}
+    versions = [*published, *(version for version in confirmed if version.asset in needed)]
+    sent = {asset(version.asset): version.as_extra() for version in versions}
+    for outlet, extra in sent.items():
+        outlet_events[outlet].extra = extra
+    # When a task succeeds, Airflow sends an event for each outlet that it has by then. Those that its DAG declares are
+    # only what the graph of assets shows. An asset alias is the documented way to send fewer events, but it ties assets
+    # together in that graph, and Airflow fails one of two tasks that record the same alias at the same time.
+    get_current_context()["task"].outlets = [*sent, *([SETTLED] if any(map(is_tolerant, can_run)) else [])]
 
 
 def source_changes() -> AssetOrTimeSchedule:
