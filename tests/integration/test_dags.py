@@ -51,8 +51,10 @@ def test_every_dag_runs_with_the_test_command_of_airflow(
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     ended = [json.loads(line[6:]) for line in done.stdout.splitlines() if line.startswith("ENDED ")]
     assert {name: state for name, state, _ in ended} == dict.fromkeys([INGESTION, *ANALYSES], "success")
-    computed = {name for name, _, tasks in ended if tasks.get("publish", tasks.get("publish_tables")) == "success"}
+    computed = {name for name, _, tasks in ended if tasks.get("refresh", tasks.get("publish_tables")) == "success"}
     assert {INGESTION, "daily_sales_etl", "sales_territory_analysis", "financial_reporting"} <= computed
+    for step in ("build", "gate", "publish"):
+        assert f"::group::{step}\n" in done.stdout
 
 
 def test_no_two_dags_send_events_through_the_same_alias(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
