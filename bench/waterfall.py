@@ -6,12 +6,12 @@ from collections.abc import Callable
 from html import escape
 
 from adventureworks.catalog import MARTS
+from adventureworks.warehouse.steps import REFRESH
 from bench.new_day import Cycle, Task
 
 ROW, LABEL, WIDTH, TOP = 17, 230, 960, 70
 """Pixels: height of a line, width of the names, total width, height of the heading."""
-COLOURS = {"build": "#3b6fb6", "gate": "#d9a400", "publish": "#2f8f5b"}
-OTHERS, WAITED, INK, GRID = "#7b6fb0", "#cfd6dd", "#1f2933", "#e3e8ed"
+ANALYSES, OTHERS, WAITED, INK, GRID = "#3b6fb6", "#7b6fb0", "#cfd6dd", "#1f2933", "#e3e8ed"
 
 
 def picture(cycle: Cycle) -> str:
@@ -34,15 +34,13 @@ def picture(cycle: Cycle) -> str:
         y = TOP + ROW * number
         shapes.append(_text(LABEL - 10, y + 11, dag, "end"))
         for task in tasks:
-            kind = COLOURS.get(task.name.partition(".")[2].partition("_")[0], OTHERS)
+            kind = ANALYSES if task.name.endswith(f".{REFRESH}") else OTHERS
             shapes += [
                 _bar(x, y + 4, 5, task.queued, task.started, WAITED),
                 _bar(x, y, 13, task.started, task.ended, kind),
             ]
-    keys = {"waits for a worker": WAITED, "build": COLOURS["build"], "gate": COLOURS["gate"]}
-    for place, (name, colour) in enumerate(
-        {**keys, "publish": COLOURS["publish"], "ingestion and others": OTHERS}.items()
-    ):
+    keys = {"waits for a worker": WAITED, "analyses": ANALYSES, "ingestion and reports": OTHERS}
+    for place, (name, colour) in enumerate(keys.items()):
         shapes.append(f'<rect x="{LABEL + 140 * place}" y="40" width="11" height="11" fill="{colour}"/>')
         shapes.append(_text(LABEL + 140 * place + 16, 50, name))
     published = len({name for name, _, _ in cycle.published if name in MARTS})

@@ -1,12 +1,13 @@
 """The steps of an ingestion and of an analysis, in order, in this process and without Airflow.
 
-Environments, backfills, the bench and the tests run them here. Airflow runs the same steps as tasks, so that a person
-sees where a run failed: `orchestration.ingestion` and `orchestration.analyses`.
+Environments, backfills, the bench and the tests run them here. Airflow runs an analysis here too, in one task
+(`orchestration.analyses`), and the steps of an ingestion as tasks (`orchestration.ingestion`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 from adventureworks.catalog import ANALYSES
@@ -18,10 +19,12 @@ from adventureworks.marts import gate as gating
 from adventureworks.marts import publish as publishing
 from adventureworks.marts.gate import MartRefused
 from adventureworks.marts.plan import decide_now
+from adventureworks.marts.publish import Outcome
 from adventureworks.settings import Settings
 from adventureworks.warehouse import layout, open_warehouse
 from adventureworks.warehouse.postgres import reuse_connections
 from adventureworks.warehouse.publication import Publication
+from adventureworks.warehouse.steps import BUILD, GATE, PUBLISH, step_of
 
 
 @dataclass(frozen=True)
@@ -62,23 +65,49 @@ def ingest(
     return Ingested(loaded, published, Conclusion(opened, resolved, conclusion.verdicts))
 
 
+@dataclass(frozen=True)
+class Analysed:
+    """What an analysis did."""
+
+    plan: Plan | None
+    """What was computed; None if an earlier attempt of the run has computed it."""
+    outcome: Outcome
+    """What was published."""
+
+
 @reuse_connections()
 def analyse(
-    settings: Settings, dag: str, run_id: str, requested: Mapping[str, Months] | None = None
-) -> Plan | NothingToDo:
-    """Compute and publish what is due of an analysis; return what was computed, or why nothing was.
+    settings: Settings,
+    dag: str,
+    run_id: str,
+    requested: Mapping[str, Months] | None = None,
+    *,
+    within: Callable[[str], AbstractContextManager[object]] = nullcontext,
+) -> Analysed | NothingToDo:
+    """Compute and publish what is due of an analysis; return what was done, or why nothing was.
 
-    `requested`: months of its marts to compute again, even if nothing changed. Raises `MartRefused` if a mart breaks
-    its contract or a check; then nothing is published.
+    A run that is repeated continues with the step in which it stopped. `requested`: months of its marts to compute
+    again, even if nothing changed. `within`: called with the name of each step, it returns the context in which that
+    step runs. Raises `MartRefused` if a mart breaks its contract or a check; then nothing is published.
     """
-    built = building.build(settings, dag, run_id, requested)
-    if isinstance(built, NothingToDo):
-        return built
-    overtaken = gating.gate(settings, dag, run_id, requested)
-    if overtaken is not None:
-        return overtaken
-    outcome = publishing.publish(settings, dag, run_id, requested)
-    return outcome if isinstance(outcome, NothingToDo) else built
+    with open_warehouse(settings).connect(f"start {dag}") as session:
+        layout.prepare(session)
+        first = step_of(session.records, dag, run_id)
+    plan: Plan | None = None
+    if first == BUILD:
+        with within(BUILD):
+            step = building.build(settings, dag, run_id, requested)
+        if isinstance(step, NothingToDo):
+            return step
+        plan = step
+    if first in {BUILD, GATE}:
+        with within(GATE):
+            overtaken = gating.gate(settings, dag, run_id, requested)
+        if overtaken is not None:
+            return overtaken
+    with within(PUBLISH):
+        outcome = publishing.publish(settings, dag, run_id, requested)
+    return outcome if isinstance(outcome, NothingToDo) else Analysed(plan, outcome)
 
 
 def analyse_until_settled(
@@ -104,9 +133,9 @@ def analyse_until_settled(
                     due = _due(settings)
                     yield dag, refusal
                     continue
-                if isinstance(outcome, Plan):
+                if isinstance(outcome, Analysed) and outcome.plan is not None:
                     progress, due = True, _due(settings)
-                    yield dag, outcome
+                    yield dag, outcome.plan
 
 
 def _due(settings: Settings) -> set[str]:

@@ -84,8 +84,12 @@ class Pipeline:
         return Ingested(done.loaded, done.published, done.conclusion)
 
     def analyse(self, dag: str = "daily_sales_etl") -> Plan | NothingToDo:
-        """Build, gate, publish."""
-        return pipeline.analyse(self.settings, dag, _run_of(dag))
+        """Build, gate, publish; return what was computed, or why nothing was."""
+        done = pipeline.analyse(self.settings, dag, _run_of(dag))
+        if isinstance(done, NothingToDo):
+            return done
+        assert done.plan is not None
+        return done.plan
 
     def settle(self, *dags: str) -> list[str]:
         """Run analyses until none is due; return the DAGs that computed something, in order. None may be refused.

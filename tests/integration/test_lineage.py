@@ -65,7 +65,7 @@ def sent(configured: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     return lambda: [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
 
 
-def task_of(run_id: str, task_id: str = "publish") -> dict[str, Any]:
+def task_of(run_id: str, task_id: str = "refresh") -> dict[str, Any]:
     """Return the context of a task, as far as lineage reads it."""
     dag, _, run = run_id.partition("/")
     dag_run = SimpleNamespace(dag_id=dag, run_id=run, logical_date=None, run_after=BEGIN, conf={}, clear_number=0)
@@ -187,7 +187,7 @@ def test_refused_tables_and_marts_fail_with_their_rule(configured: Pipeline, sen
     with pytest.raises(MartRefused):
         configured.analyse()
     ((run_id,),) = configured.published("select run_id from ops.build where refused")
-    lineage.task_failed({**task_of(run_id, "gate"), "exception": ValueError("a secret")})
+    lineage.task_failed({**task_of(run_id), "exception": ValueError("a secret")})
     [refused_mart, *others] = [event for event in sent() if event["job"]["name"].startswith("daily_sales_etl")]
     assert {event["eventType"] for event in (refused_mart, *others)} == {"FAIL"}
     assert "SubTotal" in refused_mart["run"]["facets"]["errorMessage"]["message"]
@@ -196,11 +196,11 @@ def test_refused_tables_and_marts_fail_with_their_rule(configured: Pipeline, sen
 
     with inside("sales_territory_analysis/lost"):
         lineage.build_started("sales_territory_analysis")
-    lineage.task_failed({**task_of("sales_territory_analysis/lost", "build"), "exception": ValueError("a secret")})
+    lineage.task_failed({**task_of("sales_territory_analysis/lost"), "exception": ValueError("a secret")})
     started, failed = sent()[-2:]
     assert [started["eventType"], failed["eventType"]] == ["START", "FAIL"]
     assert started["run"]["runId"] == failed["run"]["runId"]
-    assert failed["run"]["facets"]["errorMessage"]["message"] == "The task build failed: ValueError"
+    assert failed["run"]["facets"]["errorMessage"]["message"] == "The task refresh (build) failed: ValueError"
     for event in sent():
         assert_valid(event)
 

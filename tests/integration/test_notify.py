@@ -87,7 +87,7 @@ def time_passes(url: str) -> None:
         connection.execute("update ops.outbox set not_before = current_timestamp where sent_at is null")
 
 
-def failed_task(error: BaseException, *, dag: str = "daily_sales_etl", task: str = "build") -> dict[str, Any]:
+def failed_task(error: BaseException, *, dag: str = "daily_sales_etl", task: str = "refresh") -> dict[str, Any]:
     url = f"http://127.0.0.1:8080/dags/{dag}/runs/asset__1/tasks/{task}"
     instance = SimpleNamespace(dag_id=dag, task_id=task, run_id="asset__1", map_index=-1, log_url=url)
     return {"ti": instance, "exception": error}
@@ -307,7 +307,7 @@ def test_unreachable_warehouse_does_not_fail_the_task(
     monkeypatch.setenv("ADVENTUREWORKS_WAREHOUSE_URL", "postgresql://u:hunter2@127.0.0.1:1/w")
     settings.cache_clear()
     on_task_failure(failed_task(ValueError("x")))
-    on_task_success(succeeded("build"))
+    on_task_success(succeeded("refresh"))
     assert "could not be recorded: The warehouse does not answer" in caplog.text
     assert "hunter2" not in caplog.text
     assert "Traceback" not in caplog.text
@@ -320,10 +320,10 @@ def test_message_about_a_failed_task_contains_its_cause_but_no_secrets(platform:
     password = str(urlsplit(platform).password)
     on_task_failure(failed_task(RuntimeError(f"no login with {password}\n  File secret.py, line 1")))
     (mail,) = inbox.mails
-    assert mail["Subject"] == "[AdventureWorks] daily_sales_etl failed: task build"
+    assert mail["Subject"] == "[AdventureWorks] daily_sales_etl failed: task refresh"
     assert mail["To"] == "sales@example.org"
     text = mail.get_body(preferencelist=("plain",)).get_content()  # type: ignore[union-attr]
-    assert "Task build failed: RuntimeError: no login with …" in text
+    assert "Task refresh (build) failed: RuntimeError: no login with …" in text
     assert "/dashboard/incidents#incident-" in text
     assert password not in text
     assert "secret.py" not in text
@@ -358,21 +358,21 @@ def test_blocked_table_reported_by_the_gate_is_not_reported_again(platform: str)
 
     blocked = TableBlocked("fact_sales", "lines_are_whole", "2 rows break the contract.")
     report(platform, replace(FINDING, asset="fact_sales", rule="lines_are_whole"))
-    on_task_failure(failed_task(blocked, task="gate"))
+    on_task_failure(failed_task(blocked, task="refresh"))
     assert [(i.asset, i.rule, i.seen_count) for i in still_open(platform)] == [("fact_sales", "lines_are_whole", 1)]
-    on_task_failure(failed_task(TableBlocked("daily_sales", "new_rule", "1 row breaks it."), task="gate"))
+    on_task_failure(failed_task(TableBlocked("daily_sales", "new_rule", "1 row breaks it."), task="refresh"))
     assert [(i.asset, i.rule) for i in still_open(platform)][1:] == [("daily_sales", "new_rule")]
 
 
 def test_task_recovers_when_it_succeeds_and_mapped_task_when_all_instances_did(platform: str) -> None:
     from adventureworks.orchestration.notify import on_task_failure, on_task_success
 
-    for task in ("build", "load"):
+    for task in ("refresh", "load"):
         on_task_failure(failed_task(ValueError("x"), task=task))
     on_task_success(succeeded("load", map_index=3))
     on_task_success(succeeded("sweep", upstream={"load"}, rule="all_done"))
-    assert [i.rule for i in still_open(platform)] == ["task_build", "task_load"]
-    on_task_success(succeeded("build"))
+    assert [i.rule for i in still_open(platform)] == ["task_refresh", "task_load"]
+    on_task_success(succeeded("refresh"))
     assert [i.rule for i in still_open(platform)] == ["task_load"]
     on_task_success(succeeded("check", upstream={"load"}))
     assert still_open(platform) == []

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -23,7 +24,7 @@ from adventureworks.marts import build as building
 from adventureworks.marts import publish as publishing
 from adventureworks.marts.gate import MartRefused, gate
 from adventureworks.messaging.wording import words
-from adventureworks.pipeline import analyse_until_settled
+from adventureworks.pipeline import Analysed, analyse, analyse_until_settled
 from adventureworks.texts import language
 from adventureworks.warehouse import layout
 from tests.integration.pipeline import Pipeline
@@ -123,6 +124,33 @@ def test_a_changed_order_affects_only_its_tables_and_its_month(pipeline: Pipelin
     )
     assert {m for m in after if after[m] != before[m]} == {month}
     assert abs(after[month] - before[month] - 2 * price) < Decimal("0.0001")
+
+
+def test_run_that_is_repeated_continues_where_it_stopped_and_returns_what_it_published(pipeline: Pipeline) -> None:
+    change_quantity(pipeline, *any_order(pipeline)[:2], more=1)
+    pipeline.ingest()
+    entered: list[str] = []
+
+    def attempt(stops_before: str) -> Analysed:
+        @contextmanager
+        def within(step: str) -> Iterator[None]:
+            if step == stops_before:
+                raise ServiceUnavailable("The process was killed.")
+            entered.append(step)
+            yield
+
+        done = analyse(pipeline.settings, "daily_sales_etl", "daily_sales_etl/stopping", within=within)
+        assert isinstance(done, Analysed)
+        return done
+
+    for step in ("gate", "publish"):
+        with pytest.raises(ServiceUnavailable):
+            attempt(stops_before=step)
+    published = attempt(stops_before="").outcome.published
+    assert entered == ["build", "gate", "publish"]
+    assert {version.asset for version in published} == {"fact_sales", "daily_sales"}
+    # Its events may not have been sent.
+    assert attempt(stops_before="build").outcome.published == published
 
 
 def test_without_a_change_nothing_runs(pipeline: Pipeline) -> None:

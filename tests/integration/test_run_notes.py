@@ -50,7 +50,7 @@ class Airflow:
             " values (%s, %s, 'manual', now(), %s, %s)",
             *(dag, run, "failed" if failed else "success", NOW - ago),
         )
-        task = failed or "build"
+        task = failed or "refresh"
         self.run(
             "insert into task_instance (id, task_id, dag_id, run_id, state, try_number, pool, pool_slots, map_index,"
             " max_tries) values (%s, %s, %s, %s, %s, 1, 'default_pool', 1, -1, 0)",
@@ -97,6 +97,8 @@ def test_runs_note_which_rows_changed_and_which_months_were_computed_again(
     airflow.ended(computes)
     airflow.ended(f"{INGESTION}/idle")
     airflow.ended(f"{INGESTION}/lost", failed="load")
+    # After the last build of the analysis, by another run.
+    airflow.ended("sales_forecasting/lost", failed="refresh", ago=timedelta(hours=-1))
     airflow.ended(f"{INGESTION}/old", ago=LOOKBACK + timedelta(minutes=1))
     writer.write()
     changed = "2 rows of Sales_SalesOrderDetail, Sales_SalesOrderHeader changed"
@@ -107,6 +109,7 @@ def test_runs_note_which_rows_changed_and_which_months_were_computed_again(
         computes: f"{changed}: {name} computed again.",
         f"{INGESTION}/idle": "No table changed.",
         f"{INGESTION}/lost": "Failed: load.",
+        "sales_forecasting/lost": "Failed: refresh (build).",
     }
 
 
@@ -149,7 +152,7 @@ def test_blocked_tables_and_refused_marts_are_named(pipeline: Pipeline, airflow:
     steps.ingest(pipeline.settings, loads)
     computes = refused_mart(pipeline).opened[0].run_id
     airflow.ended(loads, failed="load")
-    airflow.ended(computes, failed="gate")
+    airflow.ended(computes, failed="refresh")
     writer.write()
     assert airflow.notes() == {loads: "Blocked: Purchasing_Vendor.", computes: "Blocked: fact_sales."}
 

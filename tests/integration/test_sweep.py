@@ -170,21 +170,21 @@ def test_failure_that_airflow_records_after_a_run_published_is_none(platform: st
             (f"{dag}/r1", f"{dag}/r2"),
         )
     for run in ("r1", "r2"):
-        airflow.ended(dag, "publish", "failed", run=run)
+        airflow.ended(dag, "refresh", "failed", run=run)
         assert names(sweep(platform, airflow)) == NOTHING
-    context = failed_task(ConnectionError("The state of the asset cannot be stored."), task="publish")
+    context = failed_task(ConnectionError("The state of the asset cannot be stored."), task="refresh")
     context["ti"].run_id = "r2"
     on_task_failure(context)
-    assert names(sweep(platform, airflow)) == ([], [(dag, "task_publish")])
+    assert names(sweep(platform, airflow)) == ([], [(dag, "task_refresh")])
     assert names(sweep(platform, airflow)) == NOTHING
-    airflow.ended(dag, "publish", "failed", run="r3", ago=1)
-    assert names(sweep(platform, airflow))[0] == [(dag, "task_publish")], "this run has published nothing"
+    airflow.ended(dag, "refresh", "failed", run="r3", ago=1)
+    assert names(sweep(platform, airflow))[0] == [(dag, "task_refresh")], "this run has published nothing"
 
 
 def test_run_that_published_does_not_hide_that_the_next_one_was_killed(platform: str, airflow: Airflow) -> None:
     from adventureworks.orchestration.notify import on_task_failure
 
-    dag, context = "daily_sales_etl", failed_task(ConnectionError("The events cannot be sent."), task="publish")
+    dag, context = "daily_sales_etl", failed_task(ConnectionError("The events cannot be sent."), task="refresh")
     on_task_failure(context)
     with psycopg.connect(platform) as connection:
         connection.execute(
@@ -192,9 +192,9 @@ def test_run_that_published_does_not_hide_that_the_next_one_was_killed(platform:
             " values ('daily_sales', 1, 1, 1, 'passed', %s)",
             (f"{dag}/{context['ti'].run_id}",),
         )
-    airflow.ended(dag, "publish", "failed", run="r2")
+    airflow.ended(dag, "refresh", "failed", run="r2")
     assert names(sweep(platform, airflow)) == NOTHING
-    assert [(one.asset, one.rule) for one in still_open(platform)] == [(dag, "task_publish")]
+    assert [(one.asset, one.rule) for one in still_open(platform)] == [(dag, "task_refresh")]
 
 
 def test_success_that_was_not_recorded_resolves_the_incident(platform: str, airflow: Airflow) -> None:
@@ -223,7 +223,7 @@ def test_success_that_was_not_recorded_resolves_the_incident(platform: str, airf
 def test_reported_failure_is_not_reported_again(platform: str, airflow: Airflow) -> None:
     from adventureworks.orchestration.notify import on_task_failure
 
-    airflow.ended("daily_sales_etl", "build", "failed", run="asset__1")
+    airflow.ended("daily_sales_etl", "refresh", "failed", run="asset__1")
     on_task_failure(failed_task(ValueError("x")))
     assert names(sweep(platform, airflow)) == NOTHING
 
@@ -237,26 +237,24 @@ def test_resolved_failure_covers_itself_but_no_later_one_whatever_airflows_clock
 
     airflow.set_clock(minutes)
     dag, later = "daily_sales_etl", 2 - minutes
-    airflow.ended(dag, "build", "failed", run="asset__1", ago=later)
+    airflow.ended(dag, "refresh", "failed", run="asset__1", ago=later)
     on_task_failure(failed_task(ValueError("x")))
     with psycopg.connect(platform) as connection:
-        ledger.resolve_rules(connection, dag, {"task_build"}, run_id=f"{dag}/asset__2")
+        ledger.resolve_rules(connection, dag, {"task_refresh"}, run_id=f"{dag}/asset__2")
     assert names(sweep(platform, airflow)) == NOTHING
     airflow.run("update task_instance set run_id = 'asset__3'")
-    assert names(sweep(platform, airflow))[0] == [(dag, "task_build")], "another run failed within seconds"
+    assert names(sweep(platform, airflow))[0] == [(dag, "task_refresh")], "another run failed within seconds"
     with psycopg.connect(platform) as connection:
-        ledger.resolve_rules(connection, dag, {"task_build"})
+        ledger.resolve_rules(connection, dag, {"task_refresh"})
         connection.execute("update ops.incident set last_seen = last_seen - interval '1 hour'")
-    assert names(sweep(platform, airflow))[0] == [(dag, "task_build")], "the run was cleared and failed again"
+    assert names(sweep(platform, airflow))[0] == [(dag, "task_refresh")], "the run was cleared and failed again"
 
 
 def test_failed_task_of_a_dag_is_no_incident_of_the_mart_with_its_name(platform: str, airflow: Airflow) -> None:
     dag = mart = "production_costs"
     airflow.run("insert into dag_run values (%s, 'r1', now(), now())", INGESTION)
-    airflow.ended(dag, "build", "failed")
-    assert names(sweep(platform, airflow))[0] == [(dag, "task_build")]
-    airflow.ended(dag, "gate", "failed")
-    assert names(sweep(platform, airflow))[0] == [(dag, "task_gate")], "the gate has refused nothing"
+    airflow.ended(dag, "refresh", "failed")
+    assert names(sweep(platform, airflow))[0] == [(dag, "task_refresh")]
     with psycopg.connect(platform) as connection:
         assert mart not in blocked_since(connection)
         report(platform, replace(FINDING, asset=mart))
@@ -266,15 +264,50 @@ def test_failed_task_of_a_dag_is_no_incident_of_the_mart_with_its_name(platform:
     assert names(sweep(platform, airflow, 1000, behind))[0] == [("data_quality", LATE)], "what it reads is not blocked"
 
 
-def test_blocked_mart_covers_the_gate_task_but_no_other_task_of_its_run(platform: str, airflow: Airflow) -> None:
+def test_blocked_mart_covers_the_failure_of_its_run_but_of_no_other(platform: str, airflow: Airflow) -> None:
     dag = "daily_sales_etl"
     report(platform, replace(FINDING, asset="fact_sales", run_id=f"{dag}/r1"))
-    airflow.ended(dag, "gate", "failed")
+    airflow.ended(dag, "refresh", "failed")
     assert names(sweep(platform, airflow)) == NOTHING
-    airflow.ended(dag, "build", "failed")
-    assert names(sweep(platform, airflow))[0] == [(dag, "task_build")]
-    airflow.ended(dag, "gate", "failed", run="r2", ago=1)
-    assert names(sweep(platform, airflow))[0] == [(dag, "task_gate")], "nothing was blocked in this run"
+    airflow.ended(dag, "refresh", "failed", run="r2", ago=1)
+    assert names(sweep(platform, airflow))[0] == [(dag, "task_refresh")], "nothing was blocked in this run"
+
+
+def test_killed_run_is_reported_with_the_step_that_it_was_in(platform: str, airflow: Airflow) -> None:
+    with psycopg.connect(platform) as connection:
+        for number, dag in enumerate(("production_costs", "currency_exchange_rates", "customer_retention")):
+            connection.execute(
+                "insert into ops.build (run_id, dag, inputs, months, model, as_of, passed)"
+                " values (%s, %s, '{}', '{}', '', current_date, %s)",
+                (f"{dag}/r{min(number, 1)}", dag, number == 2),
+            )
+    for dag in ("production_costs", "currency_exchange_rates", "customer_retention", "daily_sales_etl"):
+        airflow.ended(dag, "refresh", "failed")
+    tasks = {one.asset: one.event.parameters["task"] for one in sweep(platform, airflow).opened if one.is_of_task}
+    assert tasks == {
+        "production_costs": "refresh",
+        "currency_exchange_rates": "refresh (gate)",
+        "customer_retention": "refresh (publish)",
+        "daily_sales_etl": "refresh (build)",
+    }
+
+
+@pytest.mark.parametrize("is_recorded", [True, False])
+def test_incident_of_a_former_task_ends_when_the_analysis_succeeds(
+    platform: str, airflow: Airflow, is_recorded: bool
+) -> None:
+    from adventureworks.orchestration.notify import on_task_failure, on_task_success
+
+    dag = "daily_sales_etl"
+    airflow.ended(dag, "gate", "failed", run="asset__1", ago=2)
+    on_task_failure(failed_task(ValueError("x"), dag=dag, task="gate"))
+    airflow.ended(dag, "refresh", "success", run="r2", ago=1)
+    if is_recorded:
+        on_task_success(succeeded("refresh"))
+    else:
+        assert names(sweep(platform, airflow)) == ([], [(dag, "task_gate")])
+    assert still_open(platform) == []
+    assert names(sweep(platform, airflow)) == NOTHING
 
 
 def test_late_mart_is_reported_once_and_recovers_when_computed(platform: str, airflow: Airflow) -> None:

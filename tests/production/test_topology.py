@@ -28,7 +28,7 @@ from tests.production.topology import Topology, missing_programs
 WORKERS = ("worker-1", "worker-2")
 SERVICES = ("scheduler", "dag-processor", "triggerer", "watch")
 CHANGED = "Production_WorkOrderRouting"
-TASKS_TO_KILL = ("load", "publish_tables", "build", "gate")
+TASKS_TO_KILL = ("load", "publish_tables", "refresh")
 MONTHLY = "financial_reporting"
 RECENT = datetime(2013, 5, 1)
 """The files contain no older orders, because the reports of every month are filed while the tests run."""
@@ -210,7 +210,7 @@ def test_a_change_is_processed_by_both_workers_and_nothing_else_is_recomputed(to
     assert {now[name] for name in changed} == {2}, "each table is published once"
     assert failures(topology) == []
     since = "select distinct {} from task_instance where state = 'success' and start_date > %s and dag_id <> %s"
-    built = topology.sql("airflow", since.format("dag_id") + " and task_id = 'build'", before, MONTHLY)
+    built = topology.sql("airflow", since.format("dag_id") + " and task_id = 'refresh'", before, MONTHLY)
     assert {dag for (dag,) in built} == {MARTS[name].dag for name in {*marts, "data_quality"}}
     hosts = topology.sql("airflow", since.format("hostname") + " and hostname <> ''", before, MONTHLY)
     assert {host for (host,) in hosts} == set(WORKERS)

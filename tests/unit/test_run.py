@@ -23,7 +23,7 @@ from adventureworks.embedded.home import Home
 from adventureworks.embedded.platform import Platform
 from adventureworks.errors import PlatformError, ServiceUnavailable
 
-BUILD = Run("daily_sales_etl", "1", (Step("build", 0, 1, running=True),))
+REFRESH = Run("daily_sales_etl", "1", (Step("refresh", 0, 1, running=True),))
 
 
 class Fake:
@@ -62,19 +62,19 @@ def refuse(*_: object) -> Any:
 
 def test_the_tasks_are_shown_while_the_warehouse_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     shown: list[str] = []
-    fake = Fake(monkeypatch, [[BUILD], []])
+    fake = Fake(monkeypatch, [[REFRESH], []])
     monkeypatch.setattr(run, "_reading", refuse)
     # Only a terminal shows details.
     monkeypatch.setattr(Progress, "show", lambda _self, text, detail="", left=None: shown.append(text))
     fake.wait()
-    assert shown[0] == "daily_sales_etl: build …"
+    assert shown[0] == "daily_sales_etl: refresh …"
 
 
 @pytest.mark.parametrize("airflow_up", [True, False])
 def test_work_that_does_not_progress_is_given_up_although_a_database_is_down(
     monkeypatch: pytest.MonkeyPatch, airflow_up: bool
 ) -> None:
-    fake = Fake(monkeypatch, [[BUILD]], airflow_up)
+    fake = Fake(monkeypatch, [[REFRESH]], airflow_up)
     monkeypatch.setattr(run, "_reading", refuse)
     with pytest.raises(PlatformError, match="There was no progress for 30 minutes"):
         fake.wait()
@@ -100,7 +100,7 @@ def test_the_watch_starts_last_unless_the_platform_stops_when_the_work_is_done(
 
 
 def test_records_of_an_older_version_are_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    fake = Fake(monkeypatch, [[BUILD], []])
+    fake = Fake(monkeypatch, [[REFRESH], []])
     records = SimpleNamespace(has_table=lambda *_: True, execute=lambda *_: SimpleNamespace(fetchone=lambda: ("0001",)))
 
     @contextmanager

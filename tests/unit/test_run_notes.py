@@ -52,7 +52,7 @@ MAY = version("territory_sales", 2, ("2014-05",))
             Outcome(nothing_to_do=NothingToDo(phrase("no input changed since the last run"))),
             "Nothing to compute: no input changed since the last run.",
         ),
-        (SALES, Outcome(blocked=("territory_sales",), failed=("gate",)), "Blocked: territory_sales."),
+        (SALES, Outcome(blocked=("territory_sales",), failed=("refresh (gate)",)), "Blocked: territory_sales."),
         (
             SALES,
             Outcome((MAY,), (version(LINES, 1),), failed=("deliver",)),

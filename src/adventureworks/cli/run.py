@@ -7,9 +7,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Set
+from collections.abc import Callable, Sequence, Set
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -45,6 +45,7 @@ from adventureworks.warehouse.state import (
     asset_states,
     is_laid_out,
 )
+from adventureworks.warehouse.steps import shown_task
 
 SAMPLE = "sample"
 ALLOW_MISSING = "allow_missing"
@@ -375,9 +376,10 @@ def _wait_until_quiet(
                 quiet.end()
         except UNAVAILABLE:
             quiet.end()
-        now = " | ".join(str(run) for run in quiet.runs if run.started)
-        retry = "" if quiet.runs else retry
-        screen.show(_standing(platform), loaded(quiet.runs), now or retry or "waiting for the next step")
+        found, runs = _look(platform, quiet.runs)
+        now = " | ".join(str(run) for run in runs if run.started)
+        retry = "" if runs else retry
+        screen.show(found, loaded(runs), now or retry or "waiting for the next step")
         if now != seen:
             seen, progressed_at = now, time.monotonic()
         if time.monotonic() - progressed_at > STALLED_AFTER_SECONDS:
@@ -388,15 +390,27 @@ def _wait_until_quiet(
         time.sleep(0.5)
 
 
-def _standing(platform: Platform) -> tuple[Standing, list[Incident]] | None:
-    """Return how much is published, and the open incidents; None while this cannot be read."""
+def _look(
+    platform: Platform, runs: Sequence[airflow_tables.Run]
+) -> tuple[tuple[Standing, list[Incident]] | None, Sequence[airflow_tables.Run]]:
+    """Return how much is published, and the open incidents; None while this cannot be read. Also return the runs, with
+    the steps that analyses are in.
+    """
     try:
         with _reading(platform) as session:
             if not _is_ready(session.records):
-                return None
-            return standing(session), open_incidents(session.records)
+                return None, runs
+            named = [_with_step(session.records, run) for run in runs]
+            return (standing(session), open_incidents(session.records)), named
     except UNAVAILABLE:
-        return None
+        return None, runs
+
+
+def _with_step(records: WarehouseConnection, run: airflow_tables.Run) -> airflow_tables.Run:
+    run_id = f"{run.dag}/{run.run_id}"
+    return replace(
+        run, steps=tuple(replace(step, task=shown_task(records, run.dag, run_id, step.task)) for step in run.steps)
+    )
 
 
 def _is_ready(records: WarehouseConnection) -> bool:

@@ -20,6 +20,7 @@ from adventureworks.errors import Step
 from adventureworks.incidents import events
 from adventureworks.incidents.events import Event
 from adventureworks.incidents.privacy import plain_line, shown_key
+from adventureworks.warehouse.steps import BUILD, GATE, PUBLISH, REFRESH
 from adventureworks.warehouse.subject import NOT_OF_TASK, TASK_RULE, is_of_task
 
 Severity = Literal["warning", "error"]
@@ -29,8 +30,9 @@ SHORT_ID = 8
 RESOLVED = "resolved"
 HELD = "held"
 """State of a recipient whose message is held back for the next summary because of a storm."""
-BUILDING = ("build", "gate", "publish")
-"""The tasks of an analysis whose failure is also a failure of its marts."""
+BUILDING = (REFRESH, BUILD, GATE, PUBLISH)
+"""The task of an analysis whose failure is also a failure of its marts, and its names in versions in which each step
+was a task."""
 LATE = "is_fresh_in_time"
 """The rule that a mart is updated in time after its inputs."""
 PER_MONTH = "deliver"
@@ -178,6 +180,11 @@ def _resolve(records: Connection, condition: str, asset: str, rules: Collection[
 def task_rule(task: str, month: str | None = None) -> str:
     """Return the rule that a task succeeds, or that it delivers a month ('YYYY-MM')."""
     return f"{TASK_RULE}{task}:{month}" if month else f"{TASK_RULE}{task}"
+
+
+def task_rules(task: str) -> frozenset[str]:
+    """Return the rule that a task succeeds, under all names that it has had."""
+    return frozenset(task_rule(name) for name in (BUILDING if task == REFRESH else (task,)))
 
 
 def task_of(rule: str) -> tuple[str, str]:

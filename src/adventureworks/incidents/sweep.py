@@ -16,15 +16,23 @@ from adventureworks.catalog import INGESTION, MARTS, feeds_of, marts_of, unit_of
 from adventureworks.due import Behind
 from adventureworks.incidents import events, ledger
 from adventureworks.incidents.freshness import freshness
-from adventureworks.incidents.ledger import BUILDING, LATE, Connection, Finding, Incident, task_of, task_rule
+from adventureworks.incidents.ledger import (
+    BUILDING,
+    LATE,
+    Connection,
+    Finding,
+    Incident,
+    task_of,
+    task_rule,
+    task_rules,
+)
 from adventureworks.warehouse import publication
+from adventureworks.warehouse.steps import REFRESH, shown_task
 from adventureworks.warehouse.subject import NOT_OF_TASK
 
 AIRFLOW = "airflow"
 NOT_RUN = "runs_in_time"
 METADATA = "metadata_is_alive"
-GATE = "gate"
-"""The task of an analysis that fails when a mart is blocked; the mart's incident covers it."""
 SERVICES = {"SchedulerJob": "scheduler", "DagProcessorJob": "dag_processor", "TriggererJob": "triggerer"}
 
 HEARTBEAT_TIMEOUT = timedelta(seconds=90)
@@ -172,19 +180,22 @@ def _silent_failures(records: Connection, ends: Sequence[TaskEnd]) -> Iterator[F
             continue
         if _is_published(records, rule, run_id):
             continue
-        if end.task == GATE and _is_blocked(records, end.dag, run_id):
+        # The mart's incident covers it.
+        if end.task in BUILDING and _is_blocked(records, end.dag, run_id):
             continue
         yield Finding(
             asset=end.dag,
             rule=rule,
-            event=events.task_killed(end.task, end.failed_at),
+            event=events.task_killed(shown_task(records, end.dag, run_id, end.task, end.failed_at), end.failed_at),
             run_id=run_id,
         )
 
 
 def _recovered(records: Connection, reported: Sequence[Incident], ends: Sequence[TaskEnd]) -> list[Incident]:
     """Resolve the incidents of tasks that have succeeded since, if the success was not recorded when it happened."""
-    last = {(end.dag, task_rule(end.task)): end for end in ends}
+    # The ends of tasks that no longer exist come first.
+    ordered = sorted(ends, key=lambda end: end.task == REFRESH)
+    last = {(end.dag, rule): end for end in ordered for rule in task_rules(end.task)}
     resolved = []
     for one in reported:
         end = last.get((one.asset, one.rule))

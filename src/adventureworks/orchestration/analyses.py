@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NoReturn
@@ -17,57 +18,44 @@ from adventureworks.settings import settings
 
 
 def analysis(dag_id: str) -> None:
-    """Define the steps of a downstream DAG: build, gate, publish, and deliver if the DAG has reports."""
+    """Define the tasks of a downstream DAG: refresh, and deliver if the DAG has reports."""
     marts = [asset(mart.name) for mart in marts_of(dag_id)]
 
-    @plain_task
-    def build() -> None:
-        """Compute the changed months into staging; months whose result is the same are not published again.
+    @plain_task(inlets=marts, outlets=marts)
+    def refresh(outlet_events: Any = None, asset_state_store: Any = None) -> None:
+        """Build, validate and publish the months of the marts that changed, then send their events.
 
         Skips the run if nothing changed, or if an input is itself due: publishing that input starts the next run.
         """
-        from adventureworks.marts.build import build as compute
-
-        lineage.build_started(dag_id)
-        _skip_if_nothing_to_do(compute(settings(), dag_id, current_run_id()))
-
-    @plain_task
-    def gate() -> None:
-        """Validate the candidates against their contracts and checks."""
-        from adventureworks.marts.gate import gate as validate
-
-        with _owners_notified():
-            step = validate(settings(), dag_id, current_run_id())
-        if step is not None:
-            lineage.build_abandoned(dag_id)
-        _skip_if_nothing_to_do(step)
-
-    @plain_task(inlets=marts, outlets=marts)
-    def publish(outlet_events: Any = None, asset_state_store: Any = None) -> None:
-        """Publish the marts in one transaction, then send their events."""
         from adventureworks.due import NothingToDo
         from adventureworks.marts.plan import runnable
-        from adventureworks.marts.publish import publish as replace_months
         from adventureworks.orchestration.notify import notify_owners
+        from adventureworks.pipeline import analyse
+        from adventureworks.warehouse.postgres import reuse_connections
 
-        with _owners_notified():
-            outcome = replace_months(settings(), dag_id, current_run_id())
-        if isinstance(outcome, NothingToDo):
-            lineage.build_abandoned(dag_id)
-            _skip(outcome)
-        for version in (*outcome.published, *outcome.confirmed):
-            print(f"{version.asset}: version {version.version}, {version.rows:,} rows, {version.verdict}")
-            verdict = {**version.as_extra(), "input_versions": dict(version.inputs)}
-            asset_state_store[asset(version.asset)].set("verdict", verdict)
-        # What a tolerant analysis publishes starts nothing.
-        can_run = () if is_tolerant(dag_id) else runnable(settings())
-        announce(outlet_events, outcome.published, outcome.confirmed, can_run)
-        lineage.marts_published()
-        notify_owners((), outcome.resolved, outcome.notices)
+        lineage.build_started(dag_id)
+        with reuse_connections():
+            with _owners_notified():
+                done = analyse(settings(), dag_id, current_run_id(), within=_logged)
+            if isinstance(done, NothingToDo):
+                lineage.build_abandoned(dag_id)
+                _skip(done)
+            for mart, months in done.plan.months.items() if done.plan else ():
+                print(f"{mart}: {'all' if months is None else ', '.join(months) or 'no month changed'}")
+            outcome = done.outcome
+            for version in (*outcome.published, *outcome.confirmed):
+                print(f"{version.asset}: version {version.version}, {version.rows:,} rows, {version.verdict}")
+                verdict = {**version.as_extra(), "input_versions": dict(version.inputs)}
+                asset_state_store[asset(version.asset)].set("verdict", verdict)
+            # What a tolerant analysis publishes starts nothing.
+            can_run = () if is_tolerant(dag_id) else runnable(settings())
+            announce(outlet_events, outcome.published, outcome.confirmed, can_run)
+            lineage.marts_published()
+            notify_owners((), outcome.resolved, outcome.notices)
 
-    published = build() >> gate() >> publish()
+    refreshed = refresh()
     if ANALYSES[dag_id].reports:
-        published >> deliver(dag_id)
+        refreshed >> deliver(dag_id)
 
 
 def deliver(dag_id: str) -> Any:
@@ -109,6 +97,21 @@ def deliver(dag_id: str) -> Any:
 
 
 @contextmanager
+def _logged(step: str) -> Iterator[None]:
+    """Log a step as a group that ends with its duration. An error also names the step."""
+    print(f"::group::{step}")
+    begin = time.monotonic()
+    try:
+        yield
+    except Exception as error:
+        error.add_note(f"The step {step} failed.")
+        raise
+    finally:
+        print(f"{step}: {time.monotonic() - begin:.2f} s")
+        print("::endgroup::")
+
+
+@contextmanager
 def _owners_notified() -> Iterator[None]:
     """If the gate refuses marts, notify their owners and fail the task without retries."""
     from adventureworks.marts.gate import MartRefused
@@ -118,17 +121,7 @@ def _owners_notified() -> Iterator[None]:
         yield
     except MartRefused as refused:
         notify_owners(refused.opened)
-        raise AirflowFailException(str(refused)) from None
-
-
-def _skip_if_nothing_to_do(step: Any) -> None:
-    from adventureworks.due import NothingToDo
-
-    if isinstance(step, NothingToDo):
-        _skip(step)
-    if step is not None:
-        for mart, months in step.months.items():
-            print(f"{mart}: {'all' if months is None else ', '.join(months) or 'no month changed'}")
+        raise AirflowFailException(f"The gate refused {refused}") from None
 
 
 def _skip(step: Any) -> NoReturn:

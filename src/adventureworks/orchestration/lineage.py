@@ -36,8 +36,8 @@ def build_started(dag_id: str) -> None:
 
 
 def build_abandoned(dag_id: str) -> None:
-    """Report that the results of a run of an analysis are not published because its inputs changed meanwhile."""
-    _emit(lambda reporter, session: reporter.abandoned(_built(session.records, dag_id, reporter.run_id), _now()))
+    """Report that what a run of an analysis computed, if anything, is not published: its inputs changed meanwhile."""
+    _emit(lambda reporter, session: reporter.abandoned(_recorded(session.records, dag_id, reporter.run_id), _now()))
 
 
 def marts_published() -> None:
@@ -71,16 +71,22 @@ def run_ended(here: Settings, run_id: str, refusal: str = "") -> None:
 def task_failed(context: Mapping[str, Any]) -> None:
     """Report that a task failed permanently and its marts or tables are not published."""
     from adventureworks.incidents.ledger import BUILDING
+    from adventureworks.warehouse.steps import shown_task
 
     instance = context["ti"]
     dag_id, task_id = instance.dag_id, instance.task_id
-    cause = f"The task {task_id} failed: {type(context.get('exception')).__name__}"
+    error = type(context.get("exception")).__name__
 
     def of_analysis(reporter: Reporter, session: Session) -> list[RunEvent]:
-        return reporter.failed(session.records, _built(session.records, dag_id, reporter.run_id), _now(), cause)
+        records, run_id = session.records, reporter.run_id
+        cause = f"The task {shown_task(records, dag_id, run_id, task_id)} failed: {error}"
+        return reporter.failed(records, _built(records, dag_id, run_id), _now(), cause)
+
+    def of_ingestion(reporter: Reporter, session: Session) -> list[RunEvent]:
+        return reporter.interrupted(session.records, _now(), f"The task {task_id} failed: {error}")
 
     if dag_id == INGESTION:
-        _emit(lambda reporter, session: reporter.interrupted(session.records, _now(), cause), context)
+        _emit(of_ingestion, context)
     elif dag_id in ANALYSES and task_id in BUILDING:
         _emit(of_analysis, context)
 

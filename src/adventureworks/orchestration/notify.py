@@ -18,7 +18,7 @@ from pydantic import SecretStr
 from adventureworks import incidents
 from adventureworks.errors import PlatformError, ServiceUnavailable, Step, TableBlocked
 from adventureworks.incidents import Finding, Incident, events
-from adventureworks.incidents.ledger import resolve_rules, task_rule
+from adventureworks.incidents.ledger import resolve_rules, task_rule, task_rules
 from adventureworks.incidents.privacy import plain_line
 from adventureworks.messaging import incident_messages, notice_wording, self_incidents
 from adventureworks.messaging.composing import compose
@@ -34,6 +34,7 @@ from adventureworks.reports.delivery import NotDelivered
 from adventureworks.settings import Settings, settings
 from adventureworks.warehouse import Warehouse, open_records, open_warehouse, publication
 from adventureworks.warehouse.postgres import Connection
+from adventureworks.warehouse.steps import shown_task
 
 log = logging.getLogger(__name__)
 
@@ -94,7 +95,7 @@ def on_task_success(context: Mapping[str, Any]) -> None:
         recovered = set() if instance.map_index >= 0 else {task.task_id}
         if task.trigger_rule == "all_success":
             recovered |= set(task.upstream_task_ids)
-        rules = {task_rule(name) for name in recovered}
+        rules = {rule for name in recovered for rule in task_rules(name)}
         with open_records(settings()).connect("incidents") as records:
             resolved = resolve_rules(records, instance.dag_id, rules, run_id=_run_id(instance))
         notify_owners((), resolved)
@@ -193,7 +194,8 @@ def _finding(context: Mapping[str, Any], records: Connection) -> Finding:
         return Finding(asset=blocked.table, rule=blocked.rule, event=event, run_id=_run_id(instance))
     cause = plain_line(error.cause if error else _first_line(context.get("exception")), _secrets(settings()))
     name = getattr(instance, "rendered_map_index", None)
-    task = f"{instance.task_id} [{name}]" if name else instance.task_id
+    shown = shown_task(records, instance.dag_id, _run_id(instance), instance.task_id)
+    task = f"{shown} [{name}]" if name else shown
     event = events.task_failed(task, cause, instance.log_url, error.next_step if error else Step())
     return Finding(asset=instance.dag_id, rule=task_rule(instance.task_id), event=event, run_id=_run_id(instance))
 

@@ -26,6 +26,7 @@ from adventureworks.warehouse.cause import cause_of
 from adventureworks.warehouse.postgres import WarehouseConnection
 from adventureworks.warehouse.publication import Publication
 from adventureworks.warehouse.state import blocked_by
+from adventureworks.warehouse.steps import shown_task
 from adventureworks.warehouse.subject import NOT_OF_TASK
 
 AUTHOR = "adventureworks watch"
@@ -55,7 +56,7 @@ class Outcome:
     blocked: tuple[str, ...] = ()
     """The tables or marts that it could not publish."""
     failed: tuple[str, ...] = ()
-    """Its tasks that failed."""
+    """Its tasks that failed, each with the step that failed if it has several."""
     nothing_to_do: NothingToDo | None = None
 
 
@@ -168,7 +169,7 @@ def _outcome(records: WarehouseConnection, run: EndedRun) -> Outcome:
         others,
         is_confirmed=bool(publication.confirmed_by(records, run_id)),
         blocked=_refused_marts(records, run.dag, run_id),
-        failed=run.failed,
+        failed=tuple(shown_task(records, run.dag, run_id, task, run.ended_at) for task in run.failed),
         nothing_to_do=_nothing_to_do(run.message) if run.message else None,
     )
 
