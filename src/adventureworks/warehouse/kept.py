@@ -79,17 +79,19 @@ def keep(
         session.data.execute(f"delete from {_table(entry)}")
     else:
         _delete(session.data, entry, first)
+    others = [name for name in columns if name not in key]
     before = [f"coalesce({names([name], 'p')}, {names([name], 'r')}) as {quoted(name)}" for name in key]
-    before += [names([name], "p") for name in columns if name not in key]
+    before += [names([name], "p") for name in others]
     session.data.execute(
-        f"insert into {_table(entry)} ({names([VERSION, EXISTED, *_key_first(columns, key)])})"
-        f" select {version}, c.{quoted(EXISTED)}, {names(_key_first(columns, key), 'c')}"
+        f"insert into {_table(entry)} ({names([VERSION, EXISTED, *key, *others])})"
+        f" select {version}, {names([EXISTED, *key, *others], 'c')}"
         f" from (select p.{quoted(key[0])} is not null as {quoted(EXISTED)}, {', '.join(before)}"
         f" from (select * from {published(entry)} as p where {replaced}) as p"
         f" full join {rows} as r on {equal(key, 'p', 'r')} where not ({same(columns, 'p', 'r')})) as c"
-        # Rows that a process kept before it died are older than what it published.
-        f" where not exists (select 1 from {_table(entry)} as k where k.{quoted(VERSION)} = {version}"
-        f" and {equal(key, 'k', 'c')})"
+        # Rows that a process kept before it died are older than what it published. Compared with a set that is read
+        # once, because without an index PostgreSQL might search the table for each row.
+        f" where ({names(key, 'c')}) not in"
+        f" (select {names(key)} from {_table(entry)} where {quoted(VERSION)} = {version})"
     )
     return not (is_first and interrupted)
 
@@ -120,10 +122,6 @@ def restore(session: Session, entry: SourceTable | Mart, target: int, version: i
     data.execute(f"insert into {published(entry)} ({names(columns)}) select {names(columns)} from {returning} as e")
     row = data.execute(f"select count(*) from {changed} as k").fetchone()
     return int(row[0]) if row else 0, months
-
-
-def _key_first(columns: Collection[str], key: Collection[str]) -> list[str]:
-    return [*key, *(name for name in columns if name not in key)]
 
 
 def _months(data: Data, queries: list[str]) -> set[str]:
