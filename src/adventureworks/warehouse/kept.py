@@ -55,10 +55,10 @@ def usable(present: Mapping[str, Collection[str]], entry: SourceTable | Mart) ->
 def make_table(data: Data, entry: SourceTable | Mart) -> None:
     """Create the table of kept rows; replace one with other columns."""
     definitions = ", ".join(f"{quoted(column.name)} {column_type(column.dtype)}" for column in columns_of(entry))
-    data.execute(f"drop table if exists {_table(entry)}")
-    data.execute(
-        f"create table {_table(entry)} ({quoted(VERSION)} bigint not null,"
-        f" {quoted(EXISTED)} boolean not null, {definitions})"
+    data.replace(
+        "table",
+        _table(entry),
+        f"({quoted(VERSION)} bigint not null, {quoted(EXISTED)} boolean not null, {definitions})",
     )
 
 

@@ -161,9 +161,7 @@ def _make_views_of_source_table(data: Data, entry: SourceTable) -> None:
 
 
 def _make_view(data: Data, schema: str, entry: SourceTable | Mart, select: str) -> None:
-    # CREATE OR REPLACE VIEW cannot insert a column between others.
-    data.execute(f"drop view if exists {table(schema, entry.asset)}")
-    data.execute(f"create view {table(schema, entry.asset)} as {select}")
+    data.replace("view", table(schema, entry.asset), f"as {select}")
 
 
 def _make_table(data: Data, entry: SourceTable | Mart, present: Mapping[str, Collection[str]]) -> None:

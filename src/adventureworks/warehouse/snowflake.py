@@ -36,7 +36,7 @@ from adventureworks.warehouse.dialect import (
 )
 from adventureworks.warehouse.environments import SCHEMAS, environment_of, schema_of
 from adventureworks.warehouse.postgres import Append, Records
-from adventureworks.warehouse.session import Session
+from adventureworks.warehouse.session import Kind, Session
 from adventureworks.warehouse.snowflake_login import first_line, sign_in, task_context
 
 if TYPE_CHECKING:
@@ -200,6 +200,10 @@ class SnowflakeData:
         if "*" in columns:
             columns = tuple(column.name.lower() for column in cursor.description or ())
         return SnowflakeRows(cursor, columns)
+
+    def replace(self, kind: Kind, relation: str, definition: str, parameters: Parameters = None) -> None:
+        """Create a table or view with this definition, in place of one of the same name."""
+        self.execute(f"create or replace {kind} {relation} {definition}", parameters)
 
     def batches(self, query: str, most: int) -> Iterator[list[tuple[Any, ...]]]:
         """Yield the rows of a SELECT in parts of at most `most` rows."""
