@@ -93,6 +93,7 @@ def keep(
         f" where ({names(key, 'c')}) not in"
         f" (select {names(key)} from {_table(entry)} where {quoted(VERSION)} = {version})"
     )
+    # Rows that were kept for this version before have then been deleted.
     return not (is_first and interrupted)
 
 
