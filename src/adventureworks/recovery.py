@@ -12,8 +12,7 @@ from typing import Any
 import psycopg
 
 from adventureworks.catalog import MARTS, SOURCE_TABLES
-from adventureworks.warehouse import publication
-from adventureworks.warehouse.numbers import order_of
+from adventureworks.warehouse import kept, publication
 
 HELD = "It waited when the backup was made, and may have been sent since."
 
@@ -66,13 +65,11 @@ def reconcile(
         (list(SOURCE_TABLES),),
     ).rowcount
     if data_elsewhere:
-        order = order_of(records, "change")
         # As after a process that died between the commit of the data and that of the records.
-        records.execute(
-            f"update ops.change as c set publishing = true where (c.asset, c.{order}) in"
-            f" (select n.asset, max(n.{order}) from ops.change as n group by n.asset)".encode()
-        )
+        publication.interrupt(records, [*SOURCE_TABLES])
         publication.invalidate(records, [*MARTS])
+        # The rows that are kept may be those of other versions.
+        kept.give_up(records, [*SOURCE_TABLES, *MARTS])
         # Tables and views may be gone: without this record, those that are missing are created again.
         records.execute("delete from ops.layout")
     return Reconciled(held, released, announced)

@@ -8,7 +8,7 @@ analysis, and the ingestion detects changes of the tables without reading them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import datetime
 from uuid import uuid4
@@ -36,10 +36,11 @@ from adventureworks.warehouse import (
     publication,
     reuse,
 )
+from adventureworks.warehouse.intervention import Intervention
 from adventureworks.warehouse.postgres import WarehouseConnection
 from adventureworks.warehouse.publication import Publication
 from adventureworks.warehouse.session import Session
-from adventureworks.warehouse.sql import published, published_schema
+from adventureworks.warehouse.sql import published
 from adventureworks.warehouse.staging import count
 
 
@@ -49,7 +50,7 @@ def roll_back(settings: Settings, asset: str, version: int, who: str, reason: st
     Return the new versions by asset; assets without an entry had not changed since. Raises `PlatformError` if a version
     is not kept.
     """
-    known = _restorable(settings, asset)
+    known = _restorable(asset)
     run_id = f"{_producer(known)}/rollback_{uuid4().hex[:8]}"
     with open_warehouse(settings).connect(f"rollback {asset}") as session:
         layout.prepare(session)
@@ -58,22 +59,37 @@ def roll_back(settings: Settings, asset: str, version: int, who: str, reason: st
         records = session.records
         publication.lock(records, _producer(known))
         targets = _targets(records, asset, version)
+        _end(records, asset)
+        detail = {"versions": {name: earlier.version for name, earlier in targets.items()}}
+        intervention.record(records, "rollback", asset, who, reason, detail, in_force=True)
+        if isinstance(known, SourceTable):
+            _hold(records, published_with(asset), targets)
+        if session.commits_twice:
+            # Recorded before readers see the earlier rows, because the process may die between the two commits. Until
+            # the command is repeated, nothing newer is published over these rows.
+            session.commit()
+            publication.lock(records, _producer(known))
         _restore(session, targets, run_id, settings.keep_versions)
         if isinstance(known, SourceTable):
-            _hold(session, published_with(asset), targets)
-        _end(records, asset)
-        intervention.record(records, "rollback", asset, who, reason, {"versions": targets}, in_force=True)
+            # The restored rows may lead to people who were forgotten since.
+            forget.follow(session)
+        intervention.use(records, intervention.rolled_back(records)[asset].number, run_id)
         return {one.asset: one for one in publication.of_run(records, run_id)}
 
 
 def release(settings: Settings, asset: str, who: str, reason: str) -> None:
     """End the rollback of an asset, so that what is due of it is published. Raises `PlatformError` if there is none."""
-    known = _restorable(settings, asset)
+    known = _restorable(asset)
     with open_warehouse(settings).connect(f"rollback {asset}") as session:
         layout.prepare(session)
         publication.lock(session.records, _producer(known))
-        if not _end(session.records, asset):
+        ended = _end(session.records, asset)
+        if ended is None:
             raise PlatformError(f"{asset} is not rolled back.", Step("See:", f"adventureworks status {asset}"))
+        if session.commits_twice and not ended.run_id:
+            # It may have restored rows that belong to no version.
+            publication.interrupt(session.records, published_with(asset))
+            publication.invalidate(session.records, published_with(asset))
         intervention.record(session.records, "release", asset, who, reason, {}, in_force=False)
         if isinstance(known, SourceTable):
             for name in published_with(asset):
@@ -81,7 +97,10 @@ def release(settings: Settings, asset: str, who: str, reason: str) -> None:
 
 
 def clear(session: Session, before: datetime) -> None:
-    """Drop the kept rows of versions that were replaced before a moment, and the records of those of former assets."""
+    """Drop the kept rows of versions that were replaced before a moment, and the records of those of former assets.
+
+    Commits the records before the rows are dropped.
+    """
     records = session.records
     every: list[SourceTable | Mart] = [*SOURCE_TABLES.values(), *MARTS.values()]
     entries = {known.asset: known for known in every if kept.has_versions(known)}
@@ -89,11 +108,14 @@ def clear(session: Session, before: datetime) -> None:
     rows = records.execute(
         "select asset, max(version) from ops.publication where kept and published_at < %s group by asset", (before,)
     ).fetchall()
-    # A rollback must not restore a version of which only some rows are left.
+    for asset, version in rows:
+        kept.give_up(records, [asset], int(version))
+    session.commit()
+    # A rollback that has found a version restorable must not lose its rows.
     for producer in sorted({_producer(entries[asset]) for asset, _ in rows}):
         publication.lock(records, producer)
-    for asset, version in rows:
-        kept.drop(session, entries[asset], int(version))
+    for asset, _ in rows:
+        kept.drop(session, entries[asset])
 
 
 def _producer(known: SourceTable | Mart) -> str:
@@ -101,20 +123,14 @@ def _producer(known: SourceTable | Mart) -> str:
     return known.dag if isinstance(known, Mart) else INGESTION
 
 
-def _restorable(settings: Settings, asset: str) -> SourceTable | Mart:
+def _restorable(asset: str) -> SourceTable | Mart:
     known = entry_named(asset)
     if not kept.has_versions(known):
         raise PlatformError(f"{asset} reports on the current state; it has no earlier versions.")
-    if settings.warehouse != "postgres":
-        raise PlatformError(
-            "In Snowflake, the platform keeps no earlier versions.",
-            "To inspect earlier rows, use Time Travel:"
-            f" select * from {published_schema(known)}.{asset} at (offset => -3600)",
-        )
     return known
 
 
-def _targets(records: WarehouseConnection, asset: str, version: int) -> dict[str, int]:
+def _targets(records: WarehouseConnection, asset: str, version: int) -> dict[str, Publication]:
     """Return the earlier version of each asset that is published with this one and has a newer one."""
     newest = publication.newest_versions(records, published_with(asset))
     if not 0 < version < newest.get(asset, 0):
@@ -127,12 +143,18 @@ def _targets(records: WarehouseConnection, asset: str, version: int) -> dict[str
         " where p.asset = any(%(assets)s) and n.asset = %(asset)s and n.version = %(next)s) group by asset",
         {"assets": list(newest), "asset": asset, "next": version + 1},
     ).fetchall()
-    targets = {name: int(number) for name, number in rows if int(number) < newest[name]}
-    for name, target in {asset: version, **targets}.items():
+    numbers = {name: int(number) for name, number in rows if int(number) < newest[name]}
+    for name, target in {asset: version, **numbers}.items():
         if target < kept.oldest(records, name):
             raise PlatformError(
                 f"Version {target} of {name} is not kept any more.", _kept_versions(records, name, newest)
             )
+    targets: dict[str, Publication] = {}
+    for name, target in numbers.items():
+        earlier = publication.version_of(records, name, target)
+        if earlier is None:
+            raise PlatformError(f"There is no record of version {target} of {name}.", "Name a later version.")
+        targets[name] = earlier
     return targets
 
 
@@ -145,24 +167,21 @@ def _kept_versions(records: WarehouseConnection, name: str, newest: dict[str, in
     return f"Versions of {name} that are kept: {shown}."
 
 
-def _restore(session: Session, targets: dict[str, int], run_id: str, most: int) -> None:
+def _restore(session: Session, targets: Mapping[str, Publication], run_id: str, most: int) -> None:
     """Publish an earlier version of each asset; `most`: how many earlier versions are kept."""
     records = session.records
     newest = publication.newest_versions(records, [*targets])
-    found: dict[str, tuple[Publication, int, set[str]]] = {}
-    for name, target in targets.items():
-        earlier = publication.version_of(records, name, target)
-        if earlier is None:
-            raise PlatformError(f"There is no record of version {target} of {name}.", "Name a later version.")
-        found[name] = earlier, *kept.restore(session.data, entry(name), target, newest[name] + 1)
+    found = {
+        name: kept.restore(session, entry(name), earlier.version, newest[name] + 1) for name, earlier in targets.items()
+    }
     # The month of a table's row may be that of a parent that is restored or removed with it.
-    of_all = set[str]().union(*(months for _, _, months in found.values()))
-    for name, (earlier, changed, of_one) in found.items():
+    of_all = set[str]().union(*(months for _, months in found.values()))
+    for name, (changed, of_one) in found.items():
         known = entry(name)
         is_by_month = known.incremental if isinstance(known, Mart) else known.month is not None
         months = tuple(sorted(of_one if isinstance(known, Mart) else of_all)) if is_by_month else None
-        _record(session, replace(earlier, changed_rows=changed, months=months), run_id)
-        kept.drop(session, known, newest[name] + 1 - most)
+        _record(session, replace(targets[name], changed_rows=changed, months=months), run_id)
+        kept.give_up(records, [name], newest[name] + 1 - most)
 
 
 def _record(session: Session, restored: Publication, run_id: str) -> None:
@@ -193,25 +212,22 @@ def _are_recorded(records: WarehouseConnection, earlier: Publication) -> bool:
     )
 
 
-def _hold(session: Session, tables: tuple[str, ...], restored: Mapping[str, int]) -> None:
+def _hold(records: WarehouseConnection, tables: Collection[str], restored: Mapping[str, Publication]) -> None:
     """Let nothing that was read before take these tables further than the restored versions."""
-    records = session.records
     # A run in progress compared its rows with those that were published before, and rows of other tables may refer to
     # them.
     candidate.withdraw(records, SOURCE_TABLES)
     # What the later versions looked like must not count as usual.
-    for name, version in restored.items():
-        profiling.withdraw(records, name, version)
+    for name, earlier in restored.items():
+        profiling.withdraw(records, name, earlier.version)
     # Nothing says which rows of the source differ from the restored ones, so the next reading is a whole one.
     records.execute("update ops.watermark set newest_change = null where asset = any(%s)", (list(tables),))
     approval.withdraw(records, tables)
-    # The restored rows may lead to people who were forgotten since.
-    forget.follow(session)
 
 
-def _end(records: WarehouseConnection, asset: str) -> bool:
-    """End the rollback of an asset; return whether there was one."""
+def _end(records: WarehouseConnection, asset: str) -> Intervention | None:
+    """End the rollback of an asset, and return it; None if there was none."""
     found = intervention.rolled_back(records).get(asset)
     if found:
         intervention.end(records, found.number)
-    return found is not None
+    return found

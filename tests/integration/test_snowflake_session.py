@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
+from adventureworks.catalog import SOURCE_TABLES
 from adventureworks.gate.soda import checked_schema, scan_table
 from adventureworks.settings import Settings
 from adventureworks.warehouse import layout, open_warehouse
+from adventureworks.warehouse.staging import StagedTable, count
 from tests.integration.snowflake_double import recorded_statements, snowflake_double
 
 CHECKS = 'checks for "Sales_Currency":\n  - row_count = 0:\n      name: is_empty\n'
@@ -30,6 +32,24 @@ def test_statements_of_soda_are_counted(warehouse_url: str) -> None:
     queries = [statement for statement in sent if statement != "login"]
     assert len(queries) > 1
     assert counted == (len(queries),)
+
+
+def test_what_is_replaced_in_snowflake_takes_one_statement(warehouse_url: str) -> None:
+    """What a small batch costs there is the number of statements."""
+    settings = Settings(warehouse="snowflake", warehouse_url=SecretStr(warehouse_url))
+    staged = StagedTable(SOURCE_TABLES["Sales_Currency"])
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        snowflake_double(patch),
+        open_warehouse(settings).connect("prepare") as session,
+        recorded_statements() as sent,
+    ):
+        layout.prepare(session)
+        staged.start(session.data)
+        session.data.execute(f"insert into {staged.gone} values ('EUR')")
+        staged.start(session.data)
+        assert count(session.data, staged.gone) == 0
+    assert [statement for statement in sent if statement.upper().startswith("DROP")] == []
 
 
 def test_a_session_does_not_depend_on_the_defaults_of_the_account(

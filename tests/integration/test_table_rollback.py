@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 import random
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import datetime
 from typing import Any
 
@@ -20,13 +21,16 @@ from adventureworks.columns import columns_of
 from adventureworks.errors import PlatformError
 from adventureworks.gate import approval, detect, judge, load
 from adventureworks.gate import publish as publishing
+from adventureworks.recovery import reconcile
 from adventureworks.settings import Settings
-from adventureworks.warehouse import kept, open_warehouse, publication
+from adventureworks.warehouse import kept, layout, open_warehouse, publication
 from adventureworks.warehouse.session import Session
+from adventureworks.warehouse.snowflake import SnowflakeData
 from adventureworks.warehouse.sql import names
 from adventureworks.warehouse.staging import SAME, StagedTable
 from adventureworks.warehouse.state import asset_states
 from tests.integration.pipeline import Pipeline
+from tests.integration.snowflake_double import snowflake_double
 from tests.integration.test_judge import HEADER, LINES
 from tests.integration.test_pipeline import any_order, change_quantity
 from tests.integration.test_rollback import rows as rows_of_mart
@@ -35,6 +39,7 @@ from tests.integration.test_rollback import versions
 CURRENCY = "Sales_Currency"
 UNIT = (LINES, HEADER)
 DAG = "daily_sales_etl"
+CODES = ["AAA", "BBB", "CCC", "DDD"]
 
 
 def rows(pipeline: Pipeline, asset: str) -> list[tuple[Any, ...]]:
@@ -70,18 +75,18 @@ def assert_equal_to_the_source(pipeline: Pipeline) -> None:
 class Currencies:
     """The currencies in a warehouse without a source."""
 
-    def __init__(self, warehouse_url: str) -> None:
-        self.settings = Settings(warehouse_url=SecretStr(warehouse_url))
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
         self._warehouse = open_warehouse(self.settings)
         self._numbers = itertools.count()
 
     def session(self) -> AbstractContextManager[Session]:
         return self._warehouse.connect("test")
 
-    def publish(self, names_by_code: dict[str, str], run: str = "") -> int:
+    def publish(self, names_by_code: dict[str, str], run: str = "", *, interrupted: bool = False) -> int:
         """Publish these currencies, as an ingestion does that reads the whole table; return the newest version.
 
-        `run`: its run id, if it is to repeat an earlier one.
+        `run`: its run id, if it is to repeat an earlier one. `interrupted`: a process died that published them.
         """
         frame = pl.DataFrame(
             {"CurrencyCode": list(names_by_code), "Name": list(names_by_code.values())},
@@ -99,7 +104,9 @@ class Currencies:
             staged.start(session.data)
             session.data.fill("staging", staged.rows_table, frame)
             staged.settle(session.data, whole=True, find_gone=True)
-            publishing._TablePublication(session, run, entry, self.settings.keep_versions).publish(interrupted=False)
+            publishing._TablePublication(session, run, entry, self.settings.keep_versions).publish(
+                interrupted=interrupted
+            )
             return publication.newest_versions(session.records, [CURRENCY])[CURRENCY]
 
     def published(self) -> dict[str, str]:
@@ -118,7 +125,39 @@ class Currencies:
 
 @pytest.fixture
 def currencies(warehouse_url: str) -> Currencies:
-    return Currencies(warehouse_url)
+    return Currencies(Settings(warehouse_url=SecretStr(warehouse_url)))
+
+
+@pytest.fixture
+def in_snowflake(warehouse_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Currencies]:
+    currencies = Currencies(Settings(warehouse="snowflake", warehouse_url=SecretStr(warehouse_url)))
+    with snowflake_double(monkeypatch):
+        with currencies.session() as session:
+            layout.prepare(session)
+        yield currencies
+
+
+class Killed(BaseException):
+    """The process ends."""
+
+
+@contextmanager
+def killed_between_the_commits() -> Iterator[None]:
+    """Kill the process after the commit of the data and before that of the records."""
+    commit = SnowflakeData.commit
+
+    def dies(data: SnowflakeData) -> None:
+        commit(data)
+        if data.statements:
+            raise Killed
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(SnowflakeData, "commit", dies)
+        try:
+            yield
+        except Killed:
+            return
+        pytest.fail("nothing was committed")
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -133,11 +172,80 @@ def test_any_kept_version_is_restored_exactly_whatever_changed_since(currencies:
             assert currencies.roll_back(target) == newest + 1
             history[newest + 1] = history[target]
         else:
-            codes = chance.sample(["AAA", "BBB", "CCC", "DDD"], chance.randint(1, 4))
+            codes = chance.sample(CODES, chance.randint(1, 4))
             wanted = {code: f"Name {chance.randint(1, 2)}" for code in codes}
             history[currencies.publish(wanted)] = wanted
         assert currencies.published() == history[max(history)]
     assert currencies.oldest() == max(history) - currencies.settings.keep_versions
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_any_kept_version_is_restored_exactly_although_processes_die_in_snowflake(
+    in_snowflake: Currencies, seed: int
+) -> None:
+    currencies, chance = in_snowflake, random.Random(seed)
+    currencies.settings.keep_versions = 5
+    history: dict[int, dict[str, str]] = {}
+    restored, interrupted = 0, False
+    while len(history) < 16:
+        newest, oldest = max(history, default=0), currencies.oldest()
+        dies = chance.random() < 0.4
+        with killed_between_the_commits() if dies else nullcontext():
+            if oldest < newest and chance.random() < 0.5:
+                target = chance.randint(oldest, newest - 1)
+                assert currencies.roll_back(target) == newest + 1
+                history[newest + 1] = history[target]
+                restored += 1
+            else:
+                # Few changes, so that a dead process may be the only one that has changed a row.
+                wanted = history.get(newest, {"AAA": "Name 1"}) | {chance.choice(CODES): f"Name {chance.randint(1, 3)}"}
+                wanted = {code: wanted[code] for code in wanted if len(wanted) == 1 or chance.random() < 0.9}
+                history[currencies.publish(wanted, interrupted=interrupted)] = wanted
+        interrupted = dies
+        if not dies:
+            assert currencies.published() == history[max(history)]
+    assert restored > 2
+    with currencies.session() as session:
+        twice = session.data.execute(
+            f'select "__version", "CurrencyCode" from staging."{CURRENCY}__kept" group by 1, 2 having count(*) > 1'
+        ).fetchall()
+    assert twice == [], "it would be left to chance which of them is restored"
+    assert currencies.oldest() == max(history) - currencies.settings.keep_versions
+
+
+def test_an_interrupted_rollback_in_snowflake_is_told_and_its_release_asks_for_a_new_version(
+    in_snowflake: Currencies,
+) -> None:
+    for number in range(1, 4):
+        in_snowflake.publish({"AAA": f"Name {number}"})
+    with killed_between_the_commits():
+        in_snowflake.roll_back(1)
+    assert in_snowflake.published() == {"AAA": "Name 1"}
+    with in_snowflake.session() as session:
+        [state] = [one for one in asset_states(session.records) if one.asset == CURRENCY]
+        assert state.rolled_back
+        assert (state.rolled_back.version, state.version, state.fresh) == (1, 3, False)
+    rollback.release(in_snowflake.settings, CURRENCY, "ann", "corrected")
+    with in_snowflake.session() as session:
+        assert publication.interrupted(session.records) == {CURRENCY}
+
+
+def test_rows_that_are_kept_in_snowflake_for_lost_records_are_not_restored(in_snowflake: Currencies) -> None:
+    """The records are restored from a backup that is older than the data."""
+    for number in range(1, 6):
+        in_snowflake.publish({"AAA": f"Name {number}", f"AA{number}": "Other"})
+    with in_snowflake.session() as session:
+        session.records.execute("delete from ops.publication where version > 3")
+        reconcile(session.records, data_elsewhere=True)
+    history = {}
+    for number in range(6, 9):
+        history[number - 2] = {"AAA": f"Name {number}", "BBB": "Other"}
+        assert in_snowflake.publish(history[number - 2], interrupted=number == 6) == number - 2
+    with pytest.raises(PlatformError, match="Version 3 of Sales_Currency is not kept any more"):
+        in_snowflake.roll_back(3)
+    for target in (5, 4):
+        in_snowflake.roll_back(target)
+        assert in_snowflake.published() == history[target]
 
 
 def test_a_version_of_a_run_that_was_repeated_is_restored(currencies: Currencies) -> None:
@@ -160,6 +268,18 @@ def test_versions_from_before_a_change_of_the_columns_cannot_be_restored(currenc
     currencies.publish({"BBB": "Name 4"})
     currencies.roll_back(3)
     assert currencies.published() == {"AAA": "Name 3"}
+
+
+def test_versions_are_given_up_before_their_columns_change_in_snowflake(in_snowflake: Currencies) -> None:
+    for number in range(1, 4):
+        in_snowflake.publish({"AAA": f"Name {number}"})
+    with in_snowflake.session() as session:
+        session.data.execute(f'alter table staging."{CURRENCY}__kept" drop column "Name"')
+        session.records.execute("delete from ops.layout")
+    with killed_between_the_commits(), in_snowflake.session() as session:
+        layout.prepare(session)
+    with pytest.raises(PlatformError, match="No earlier version of Sales_Currency is kept"):
+        in_snowflake.roll_back(2)
 
 
 def test_only_a_change_at_the_source_is_told_as_withheld(currencies: Currencies) -> None:

@@ -324,7 +324,7 @@ def _publish(session: Session, done: Erasure) -> None:
             run_id=run_id,
             as_of=newest.as_of,
             # A rollback brings back none of what was erased: earlier versions have been erased, too.
-            is_kept=kept.are_kept(session),
+            is_kept=kept.are_kept(session) and kept.oldest(session.records, asset) < newest.version,
         )
 
 

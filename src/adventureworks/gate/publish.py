@@ -154,9 +154,11 @@ class _TablePublication:
         newest = publication.newest(self.records, self.asset)
         version = newest.version + 1 if newest else 1
         # The first version replaces nothing that a rollback could restore.
-        is_kept = version > 1 and kept.are_kept(self.session)
-        if is_kept:
-            kept.keep(self.data, self.entry, version, staged.changed, staged.replaced)
+        is_kept = (
+            version > 1
+            and kept.are_kept(self.session)
+            and kept.keep(self.session, self.entry, version, staged.changed, staged.replaced, interrupted=interrupted)
+        )
         effect, months = publication.merge(self.data, staged)
         self._end_decisions(staged)
         set_aside = quarantine.open_rows(self.data, self.asset)
@@ -177,8 +179,7 @@ class _TablePublication:
                 as_of=publication.newest_order(self.data, self._latest_change()) if self.asset == ORDERS else None,
                 is_kept=is_kept,
             )
-            if is_kept:
-                kept.drop(self.session, self.entry, version - self.keep_versions)
+            kept.give_up(self.records, [self.asset], version - self.keep_versions)
             publish_profiles(self.records, self.asset, self.run_id)
         self.records.execute(
             "update ops.change set status = %s, set_aside = %s where run_id = %s and asset = %s",

@@ -180,15 +180,15 @@ def _stage(
     Returns the months with rows that differ from the published ones; only these are staged.
     """
     rows, months = table("staging", f"{mart.name}__rows"), todo.months[mart.name]
-    session.data.execute(f"drop table if exists {rows}")
     if mart.part and months == ():
         months = _stage_carried(session, mart, rows, parameters)
     elif models.is_sql(mart):
         model = models.rendered(mart, mart.name, candidates, months)
         of_months = "true" if months is None else in_months(quoted(mart.dated), months)
-        session.data.execute(
-            f"create unlogged table {rows} as"
-            f" select {names(c.name for c in columns_of(mart))} from ({model}) as m where {of_months}",
+        session.data.replace(
+            "unlogged table",
+            rows,
+            f"as select {names(c.name for c in columns_of(mart))} from ({model}) as m where {of_months}",
             parameters,
         )
     else:
@@ -212,9 +212,10 @@ def _stage_carried(session: Session, mart: Mart, rows: str, parameters: Mapping[
         f"cast(%(as_of)s as date) as {quoted(column.name)}" if column.name == "as_of" else quoted(column.name)
         for column in columns_of(mart)
     ]
-    session.data.execute(
-        f"create unlogged table {rows} as select {', '.join(columns)} from {table('marts', mart.name)}"
-        f" where {'true' if has_date else 'false'}",
+    session.data.replace(
+        "unlogged table",
+        rows,
+        f"as select {', '.join(columns)} from {table('marts', mart.name)} where {'true' if has_date else 'false'}",
         parameters,
     )
     return None if has_date else ()
@@ -270,7 +271,7 @@ def _stage_computed(session: Session, mart: Mart, parameters: Mapping[str, Any],
     frame = frame.select(pl.col(column.name).cast(column.dtype) for column in columns)
     rows = table("staging", f"{mart.name}__rows")
     definitions = ", ".join(f"{quoted(column.name)} {column_type(column.dtype)}" for column in columns)
-    session.data.execute(f"create unlogged table {rows} ({definitions})")
+    session.data.replace("unlogged table", rows, f"({definitions})")
     session.data.fill("staging", f"{mart.name}__rows", frame)
 
 

@@ -75,6 +75,7 @@ def _publish(settings: Settings, dag: str, run_id: str) -> Outcome:
                 raise CandidateLost(f"The staged rows of {dag} have not passed the gate.")
             # These marts passed the gate with warnings, or only because their failures were approved.
             imperfect = results.warned(session.records, run_id) | approval.failing(session.records, dag, run_id)
+            interrupted = publication.invalid(session.records, [mart.name for mart in built.marts])
             if session.commits_twice:
                 replaced_marts = [mart.name for mart in built.marts if built.changed[mart.name] != ()]
                 # If this run dies between the two commits, the next run must not trust the published rows.
@@ -89,7 +90,10 @@ def _publish(settings: Settings, dag: str, run_id: str) -> Outcome:
                     )
                 else:
                     _announce(session, mart, run_id)
-                    _publish_mart(session, mart, run_id, built, imperfect, settings.keep_versions)
+                    layout.own(session.data, mart)
+                    is_kept = _keep(session, mart, built, interrupted=mart.name in interrupted)
+                    _publish_mart(session, mart, run_id, built, imperfect, is_kept=is_kept)
+                    kept.give_up(session.records, [mart.name], built.replaces[mart.name] + 1 - settings.keep_versions)
                 resolved += incidents.resolve(session.records, mart.name, run_id=run_id)
             approval.end(session.records, dag, run_id)
             require_staged(session, run_id, built)
@@ -115,18 +119,22 @@ def _announce(session: Session, mart: Mart, run_id: str) -> None:
         notices.write(session.records, digest, asset=mart.name, owner=mart.owner, run_id=run_id)
 
 
+def _keep(session: Session, mart: Mart, built: Build, *, interrupted: bool) -> bool:
+    """Keep what the publication of a mart is about to change, and return whether its present version is restorable."""
+    last = built.replaces[mart.name]
+    # The first version replaces nothing that a rollback could restore.
+    if last == 0 or not kept.has_versions(mart) or not kept.are_kept(session):
+        return False
+    rows, of_months = table("staging", f"{mart.name}__rows"), replaced(mart, built.changed[mart.name])
+    return kept.keep(session, mart, last + 1, rows, of_months, interrupted=interrupted)
+
+
 def _publish_mart(
-    session: Session, mart: Mart, run_id: str, built: Build, imperfect: Collection[str], keep_versions: int
+    session: Session, mart: Mart, run_id: str, built: Build, imperfect: Collection[str], *, is_kept: bool
 ) -> None:
-    layout.own(session.data, mart)
     columns = [column.name for column in columns_of(mart)]
     rows, published = table("staging", f"{mart.name}__rows"), table("marts", mart.name)
-    months, last = built.changed[mart.name], built.replaces[mart.name]
-    # The first version replaces nothing that a rollback could restore.
-    is_kept = last > 0 and kept.has_versions(mart) and kept.are_kept(session)
-    if is_kept:
-        kept.keep(session.data, mart, last + 1, rows, replaced(mart, months))
-        kept.drop(session, mart, last + 1 - keep_versions)
+    months = built.changed[mart.name]
     removed = session.data.execute(f"delete from {published} where {replaced(mart, months)}").rowcount
     added = session.data.execute(
         f"insert into {published} ({names(columns)}) select {names(columns)} from {rows}"

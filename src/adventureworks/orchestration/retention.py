@@ -99,7 +99,8 @@ RECORDS: Mapping[str, Bound] = {
 
 The tables of other schemas grow with the source: `raw` has its rows, `marts` what follows from them (`Mart.history`
 limits what earlier builds leave), and `staging` what the last run staged and what the last `keep_versions` versions of
-each table and mart changed, for at most `keep_versions_days`. `quarantine` has only views.
+each table and mart changed, for at most `keep_versions_days`, and one more until the next publication. `quarantine` has
+only views.
 """
 
 

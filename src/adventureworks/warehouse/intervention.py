@@ -27,7 +27,7 @@ class Intervention:
     who: str
     reason: str
     run_id: str
-    """The last run that used an approval; empty: none yet."""
+    """The last run that used an approval, or that published the rows of a rollback; empty: none yet."""
     detail: Mapping[str, Any]
     begun_at: datetime
     ended_at: datetime | None
@@ -84,7 +84,7 @@ def approvals(records: Connection) -> list[Intervention]:
 
 
 def use(records: Connection, number: int, run_id: str) -> None:
-    """Record that a run uses an approval."""
+    """Record that a run uses an approval, or has published the rows of a rollback."""
     records.execute("update ops.intervention set run_id = %s where number = %s", (run_id, number))
 
 

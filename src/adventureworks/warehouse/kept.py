@@ -4,7 +4,11 @@
 the key of each row that it added. It therefore grows with the changes, not with X. Version N can be restored if each
 later version has its rows here (`ops.publication.kept`).
 
-Only PostgreSQL keeps rows, and only where an environment has tables of its own.
+With Snowflake, a process may die after the commit of the rows and before that of the records. So the record that a
+version is not kept any more is committed before its rows are deleted, and rows may be kept for a version that has no
+record yet. The publication that gives the version its record leaves them as they are.
+
+Only environments that have tables of their own keep rows.
 """
 
 from __future__ import annotations
@@ -31,8 +35,8 @@ def has_versions(entry: SourceTable | Mart) -> bool:
 
 
 def are_kept(session: Session) -> bool:
-    """Return whether this warehouse and environment keep earlier versions."""
-    return not session.commits_twice and base_of(session.records) is None
+    """Return whether this environment keeps earlier versions."""
+    return base_of(session.records) is None
 
 
 def name_of(asset: str) -> str:
@@ -40,72 +44,85 @@ def name_of(asset: str) -> str:
     return f"{asset}__kept"
 
 
-def make_table(session: Session, entry: SourceTable | Mart, present: Mapping[str, Collection[str]]) -> None:
-    """Create the table of kept rows; if it has other columns than the contract, replace it with an empty one.
+def usable(present: Mapping[str, Collection[str]], entry: SourceTable | Mart) -> bool:
+    """Return whether the table of kept rows of an asset exists, with the columns of the contract.
 
     `present`: the columns of each table in `staging`. Rows with other columns cannot be restored.
     """
-    columns, name = columns_of(entry), name_of(entry.asset)
-    wanted = {VERSION, EXISTED, *(column.name for column in columns)}
-    found = set(present.get(name, ()))
-    if found == wanted:
-        return
-    if found:
-        session.data.execute(f"drop table {table('staging', name)}")
-    # A restored backup may lack the table, too.
-    session.records.execute("update ops.publication set kept = false where kept and asset = %s", (entry.asset,))
-    definitions = ", ".join(f"{quoted(column.name)} {column_type(column.dtype)}" for column in columns)
-    session.data.execute(
-        f"create table {table('staging', name)} ({quoted(VERSION)} bigint not null,"
-        f" {quoted(EXISTED)} boolean not null, {definitions})"
+    return set(present.get(name_of(entry.asset), ())) == {VERSION, EXISTED, *(one.name for one in columns_of(entry))}
+
+
+def make_table(data: Data, entry: SourceTable | Mart) -> None:
+    """Create the table of kept rows; replace one with other columns."""
+    definitions = ", ".join(f"{quoted(column.name)} {column_type(column.dtype)}" for column in columns_of(entry))
+    data.replace(
+        "table",
+        _table(entry),
+        f"({quoted(VERSION)} bigint not null, {quoted(EXISTED)} boolean not null, {definitions})",
     )
 
 
-def keep(data: Data, entry: SourceTable | Mart, version: int, rows: str, replaced: str) -> None:
-    """Keep what publishing `version` is about to change.
+def keep(
+    session: Session, entry: SourceTable | Mart, version: int, rows: str, replaced: str, *, interrupted: bool = False
+) -> bool:
+    """Keep what publishing `version` is about to change, and return whether the version before it can be restored.
 
     `rows`: the table or subquery with the new rows. `replaced`: the condition for the published rows (`p`) that they
-    replace.
+    replace. `interrupted`: rows may have been published since the last record of a version. Rows that are not needed
+    any more are deleted.
     """
     columns, key = [column.name for column in columns_of(entry)], key_of(entry)
-    data.execute(
-        f"insert into {_table(entry)} ({names([VERSION, EXISTED, *columns])}) select {version}, true,"
-        f" {names(columns, 'p')} from (select * from {published(entry)} as p where {replaced}) as p"
-        f" left join {rows} as r on {equal(key, 'p', 'r')} where not ({same(columns, 'p', 'r')})"
+    first = oldest(session.records, entry.asset)
+    is_first = first == version - 1
+    if is_first:
+        # Whatever there is belongs to no version that can be restored.
+        session.data.execute(f"delete from {_table(entry)}")
+    else:
+        _delete(session.data, entry, first)
+    others = [name for name in columns if name not in key]
+    before = [f"coalesce({names([name], 'p')}, {names([name], 'r')}) as {quoted(name)}" for name in key]
+    before += [names([name], "p") for name in others]
+    session.data.execute(
+        f"insert into {_table(entry)} ({names([VERSION, EXISTED, *key, *others])})"
+        f" select {version}, {names([EXISTED, *key, *others], 'c')}"
+        f" from (select p.{quoted(key[0])} is not null as {quoted(EXISTED)}, {', '.join(before)}"
+        f" from (select * from {published(entry)} as p where {replaced}) as p"
+        f" full join {rows} as r on {equal(key, 'p', 'r')} where not ({same(columns, 'p', 'r')})) as c"
+        # Rows that a process kept before it died are older than what it published. Compared with a set that is read
+        # once, because without an index PostgreSQL might search the table for each row.
+        f" where ({names(key, 'c')}) not in"
+        f" (select {names(key)} from {_table(entry)} where {quoted(VERSION)} = {version})"
     )
-    _keep_added(data, entry, version, rows)
+    # Rows that were kept for this version before have then been deleted.
+    return not (is_first and interrupted)
 
 
-def restore(data: Data, entry: SourceTable | Mart, target: int, version: int) -> tuple[int, set[str]]:
+def restore(session: Session, entry: SourceTable | Mart, target: int, version: int) -> tuple[int, set[str]]:
     """Replace the published rows with those of an earlier version, and keep them as what `version` changed.
 
-    Return the number of changed rows and their months.
+    Return the number of changed rows and their months. May be repeated if the process dies.
     """
-    columns, key = [column.name for column in columns_of(entry)], key_of(entry)
+    data, columns, key = session.data, [column.name for column in columns_of(entry)], key_of(entry)
     # The first change after the target version kept the row as it was then.
     earlier = (
-        f"(select distinct on ({names(key)}) * from {_table(entry)}"
-        f" where {quoted(VERSION)} > {target} and {quoted(VERSION)} < {version}"
+        f"(select distinct on ({names(key)}) * from {_table(entry)} where {quoted(VERSION)} > {target}"
         f" order by {names(key)}, {quoted(VERSION)})"
     )
-    touched = f"exists (select 1 from {earlier} as e where {equal(key, 'e', 'p')})"
+    touched = f"({names(key, 'p')}) in (select {names(key, 'e')} from {earlier} as e)"
     returning = f"(select * from {earlier} as e where {quoted(EXISTED)})"
-    data.execute(
-        f"insert into {_table(entry)} ({names([VERSION, EXISTED, *columns])})"
-        f" select {version}, true, {names(columns, 'p')} from {published(entry)} as p where {touched}"
-    )
-    _keep_added(data, entry, version, returning)
+    keep(session, entry, version, returning, touched)
+    # Not what is published: after a process that died, these are the restored rows.
+    changed = f"(select * from {_table(entry)} where {quoted(VERSION)} = {version})"
     queries = [
         query
-        for relation in (f"select p.* from {published(entry)} as p where {touched}", f"select * from {returning} as r")
+        for relation in (f"select * from {changed} as k where {quoted(EXISTED)}", f"select * from {returning} as r")
         for query in month_queries(entry, relation)
     ]
     months = _months(data, queries) if queries else set()
-    removed = data.execute(f"delete from {published(entry)} as p where {touched}").rowcount
-    added = data.execute(
-        f"insert into {published(entry)} ({names(columns)}) select {names(columns)} from {returning} as e"
-    ).rowcount
-    return max(removed, added), months
+    data.execute(f"delete from {published(entry)} as p where {touched}")
+    data.execute(f"insert into {published(entry)} ({names(columns)}) select {names(columns)} from {returning} as e")
+    row = data.execute(f"select count(*) from {changed} as k").fetchone()
+    return int(row[0]) if row else 0, months
 
 
 def _months(data: Data, queries: list[str]) -> set[str]:
@@ -114,16 +131,6 @@ def _months(data: Data, queries: list[str]) -> set[str]:
         " where m.month is not null"
     ).fetchall()
     return {month for (month,) in found}
-
-
-def _keep_added(data: Data, entry: SourceTable | Mart, version: int, rows: str) -> None:
-    """Keep the keys of the rows that `version` adds."""
-    key = key_of(entry)
-    data.execute(
-        f"insert into {_table(entry)} ({names([VERSION, EXISTED, *key])})"
-        f" select {version}, false, {names(key, 'r')} from {rows} as r"
-        f" where not exists (select 1 from {published(entry)} as p where {equal(key, 'p', 'r')})"
-    )
 
 
 def oldest(records: Connection, asset: str) -> int:
@@ -136,12 +143,26 @@ def oldest(records: Connection, asset: str) -> int:
     return int(row[0]) if row else 0
 
 
-def drop(session: Session, entry: SourceTable | Mart, version: int) -> None:
-    """Delete the rows that were kept for this version and earlier ones."""
-    session.data.execute(f"delete from {_table(entry)} where {quoted(VERSION)} <= {version}")
-    session.records.execute(
-        "update ops.publication set kept = false where kept and asset = %s and version <= %s", (entry.asset, version)
-    )
+def give_up(records: Connection, assets: Collection[str], version: int | None = None) -> int:
+    """Record that these assets cannot be given back what was replaced by this version, or an earlier one.
+
+    By default by any version. Return the number of versions. The next publication deletes their rows.
+    """
+    return records.execute(
+        "update ops.publication set kept = false where kept and asset = any(%s) and version <= coalesce(%s, version)",
+        (list(assets), version),
+    ).rowcount
+
+
+def drop(session: Session, entry: SourceTable | Mart) -> None:
+    """Delete the rows of versions that were given up in an earlier transaction."""
+    _delete(session.data, entry, oldest(session.records, entry.asset))
+
+
+def _delete(data: Data, entry: SourceTable | Mart, version: int) -> None:
+    # The first version keeps nothing.
+    if version > 1:
+        data.execute(f"delete from {_table(entry)} where {quoted(VERSION)} <= {version}")
 
 
 def _table(entry: SourceTable | Mart) -> str:

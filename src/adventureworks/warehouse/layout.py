@@ -61,26 +61,37 @@ def prepare(session: Session) -> None:
     session.records.execute("update ops.candidate set contents = null")
     session.data.execute(_text("quarantined_row.sql"))
     session.data.add_index("ops", "quarantined_row", ["asset", "status", "row_key"])
+    unusable = _unusable_kept_tables(session)
+    if kept.give_up(session.records, [entry.asset for entry in unusable]) and session.commits_twice:
+        # Recorded before the rows are gone. Without the lock, another process may create the tables now.
+        session.commit()
+        prepare(session)
+        return
     present = {schema: session.data.columns_in(schema) for schema in PUBLISHED}
-    staged = session.data.columns_in("staging")
     reused = session.data.views_in("raw") | session.data.views_in("marts")
-    keeps_versions = kept.are_kept(session)
     for entry in catalog.SOURCE_TABLES.values():
         if entry.asset not in reused:
             _make_table(session.data, entry, present["raw"])
         _make_views_of_source_table(session.data, entry)
-        if keeps_versions:
-            kept.make_table(session, entry, staged)
     for mart in catalog.MARTS.values():
         if mart.name not in reused:
             _make_table(session.data, mart, present["marts"])
         _make_view(session.data, "staging", mart, published_rows(mart))
-        if keeps_versions and kept.has_versions(mart):
-            kept.make_table(session, mart, staged)
+    for without_table in unusable:
+        kept.make_table(session.data, without_table)
     for shared in SHARED_VIEWS:
         session.data.execute(_text(shared))
     session.records.execute("delete from ops.layout")
     session.records.execute("insert into ops.layout (digest) values (%s)", (digest,))
+
+
+def _unusable_kept_tables(session: Session) -> list[SourceTable | Mart]:
+    """Return the assets whose table of kept rows has to be created, in an environment that keeps any."""
+    if not kept.are_kept(session):
+        return []
+    present = session.data.columns_in("staging")
+    every: list[SourceTable | Mart] = [*catalog.SOURCE_TABLES.values(), *catalog.MARTS.values()]
+    return [entry for entry in every if kept.has_versions(entry) and not kept.usable(present, entry)]
 
 
 def set_revision(records: WarehouseConnection, revision: str = "") -> str:
@@ -150,9 +161,7 @@ def _make_views_of_source_table(data: Data, entry: SourceTable) -> None:
 
 
 def _make_view(data: Data, schema: str, entry: SourceTable | Mart, select: str) -> None:
-    # CREATE OR REPLACE VIEW cannot insert a column between others.
-    data.execute(f"drop view if exists {table(schema, entry.asset)}")
-    data.execute(f"create view {table(schema, entry.asset)} as {select}")
+    data.replace("view", table(schema, entry.asset), f"as {select}")
 
 
 def _make_table(data: Data, entry: SourceTable | Mart, present: Mapping[str, Collection[str]]) -> None:

@@ -26,7 +26,7 @@ from adventureworks.postgres_arrow import connect_arrow
 from adventureworks.postgres_sql import literal, quoted
 from adventureworks.warehouse.dialect import Parameters, in_environment
 from adventureworks.warehouse.environments import environment_of, schema_of
-from adventureworks.warehouse.session import Session
+from adventureworks.warehouse.session import Kind, Session
 from adventureworks.warehouse.sql import names, table
 
 Connection = psycopg.Connection[TupleRow]
@@ -372,6 +372,16 @@ class PostgresData:
         """Add an index to a table if it is missing."""
         index = quoted(f"{name}_by_{columns[0]}")
         self.execute(f"create index if not exists {index} on {table(schema, name)} ({names(columns)})")
+
+    def replace(self, kind: Kind, relation: str, definition: str, parameters: Parameters = None) -> None:
+        """Create a table or view with this definition, in place of one of the same name.
+
+        Views that read a replaced table are dropped.
+        """
+        # CREATE OR REPLACE VIEW cannot insert a column between others.
+        old = "view if exists {}" if kind == "view" else "table if exists {} cascade"
+        self.execute(f"drop {old.format(relation)}")
+        self.execute(f"create {kind} {relation} {definition}", parameters)
 
     def columns_in(self, schema: str) -> dict[str, set[str]]:
         """Return the columns of each table and view in a schema."""

@@ -156,6 +156,16 @@ def _json(found: Mapping[str, int | str] | None) -> str | None:
     return json.dumps(dict(found), sort_keys=True) if found else None
 
 
+def interrupt(records: Connection, tables: Collection[str]) -> None:
+    """Record that rows of these source tables may be published that belong to no version: see `interrupted`."""
+    order = order_of(records, "change")
+    records.execute(
+        f"update ops.change as c set publishing = true where (c.asset, c.{order}) in"
+        f" (select n.asset, max(n.{order}) from ops.change as n where n.asset = any(%s) group by n.asset)".encode(),
+        (list(tables),),
+    )
+
+
 def invalidate(records: Connection, marts: Collection[str]) -> None:
     """Clear the model digest of the marts' newest versions, because their rows may not belong to those versions.
 
@@ -166,6 +176,16 @@ def invalidate(records: Connection, marts: Collection[str]) -> None:
         " and p.version = (select max(n.version) from ops.publication as n where n.asset = p.asset)",
         (list(marts),),
     )
+
+
+def invalid(records: Connection, marts: Collection[str]) -> set[str]:
+    """Return the marts whose published rows may not belong to their newest versions: see `invalidate`."""
+    rows = records.execute(
+        "select asset from (select distinct on (asset) asset, model from ops.publication where asset = any(%s)"
+        " order by asset, version desc) as newest where model is null",
+        (list(marts),),
+    ).fetchall()
+    return {asset for (asset,) in rows}
 
 
 def newest_versions(records: Connection, assets: Sequence[str]) -> dict[str, int]:

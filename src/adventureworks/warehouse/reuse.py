@@ -251,8 +251,8 @@ def _promote_mart(
     records = base.records
     columns, published = names(column.name for column in columns_of(mart)), table("marts", mart.name)
     rows = f"{_schema(here, 'marts')}.{quoted(mart.name)}"
-    kept.keep(base.data, mart, numbers[mart.name], rows, "true")
-    kept.drop(base, mart, numbers[mart.name] - keep_versions)
+    is_kept = kept.keep(base, mart, numbers[mart.name], rows, "true")
+    kept.give_up(records, [mart.name], numbers[mart.name] - keep_versions)
     removed = base.data.execute(f"delete from {published}").rowcount
     added = base.data.execute(f"insert into {published} ({columns}) select {columns} from {rows}").rowcount
     versions = publication.since(here, mart.name, numbers[mart.name] - 1)
@@ -266,7 +266,7 @@ def _promote_mart(
         set_aside=computed.set_aside,
         verdict=computed.verdict,
         run_id=run_id,
-        is_kept=True,
+        is_kept=is_kept,
         inputs={asset: numbers.get(asset, number) for asset, number in computed.inputs.items()},
         model=computed.model,
         as_of=computed.as_of,

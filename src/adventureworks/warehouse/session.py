@@ -7,7 +7,7 @@ all other tables of `ops`. They are one connection with PostgreSQL, and two data
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import polars as pl
 
@@ -15,6 +15,10 @@ from adventureworks.warehouse.dialect import Parameters
 
 if TYPE_CHECKING:
     from adventureworks.warehouse.postgres import WarehouseConnection
+
+
+Kind = Literal["table", "unlogged table", "view"]
+"""A kind of relation. PostgreSQL empties an unlogged table when it crashes."""
 
 
 class Rows(Protocol):
@@ -80,6 +84,9 @@ class Data(Protocol):
 
     def add_index(self, schema: str, name: str, columns: Sequence[str]) -> None:
         """Add an index to a table if it is missing and the engine has indexes."""
+
+    def replace(self, kind: Kind, relation: str, definition: str, parameters: Parameters = None) -> None:
+        """Create a table or view with this definition, in place of one of the same name."""
 
     def make_schemas(self, schemas: Iterable[str]) -> None:
         """Create the schemas that are missing."""

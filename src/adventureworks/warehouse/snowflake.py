@@ -36,7 +36,7 @@ from adventureworks.warehouse.dialect import (
 )
 from adventureworks.warehouse.environments import SCHEMAS, environment_of, schema_of
 from adventureworks.warehouse.postgres import Append, Records
-from adventureworks.warehouse.session import Session
+from adventureworks.warehouse.session import Kind, Session
 from adventureworks.warehouse.snowflake_login import first_line, sign_in, task_context
 
 if TYPE_CHECKING:
@@ -156,7 +156,7 @@ class SnowflakeData:
         return {name for (name,) in self._send("select schema_name from information_schema.schemata").fetchall()}
 
     def columns_in(self, schema: str) -> dict[str, set[str]]:
-        """Return the columns of each table and view in a schema, as the contracts spell them."""
+        """Return the columns of each table and view of an asset in a schema, as the contracts spell them."""
         real = dict(self._schemas)[schema]
         cursor = self._send(
             f"select table_name, column_name from information_schema.columns where table_schema = '{real}'"
@@ -165,11 +165,17 @@ class SnowflakeData:
         for name, column in cursor.fetchall():
             found.setdefault(name, set()).add(column)
         entries: list[SourceTable | Mart] = [*SOURCE_TABLES.values(), *MARTS.values()]
-        return {
-            entry.asset: {one.name for one in columns_of(entry) if one.name.upper() in found[entry.asset.upper()]}
-            for entry in entries
-            if entry.asset.upper() in found
-        }
+        by_name = {entry.asset.upper(): entry for entry in entries}
+        spelt: dict[str, set[str]] = {}
+        for name, columns in found.items():
+            # The platform's own tables are named after an asset, such as `X__rows`, and add columns such as `__same`.
+            asset, separator, suffix = name.partition("__")
+            if entry := by_name.get(asset):
+                spellings = {one.name.upper(): one.name for one in columns_of(entry)}
+                spelt[f"{entry.asset}{separator}{suffix.lower()}"] = {
+                    spellings.get(column, column.lower()) for column in columns
+                }
+        return spelt
 
     def views_in(self, schema: str) -> set[str]:
         """Return no names: an environment in Snowflake reuses nothing of another."""
@@ -194,6 +200,10 @@ class SnowflakeData:
         if "*" in columns:
             columns = tuple(column.name.lower() for column in cursor.description or ())
         return SnowflakeRows(cursor, columns)
+
+    def replace(self, kind: Kind, relation: str, definition: str, parameters: Parameters = None) -> None:
+        """Create a table or view with this definition, in place of one of the same name."""
+        self.execute(f"create or replace {kind} {relation} {definition}", parameters)
 
     def batches(self, query: str, most: int) -> Iterator[list[tuple[Any, ...]]]:
         """Yield the rows of a SELECT in parts of at most `most` rows."""

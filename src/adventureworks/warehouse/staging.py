@@ -262,8 +262,7 @@ def require_rows(data: Data, staged: Mapping[str, int]) -> None:
 def _recreate(data: Data, relation: str, columns: tuple[Column, ...], extra: str = "") -> None:
     # Unlogged, which halves the writes. A crash empties these tables, which `candidate` detects.
     definitions = [f"{quoted(column.name)} {column_type(column.dtype)}" for column in columns]
-    data.execute(f"drop table if exists {relation} cascade")
-    data.execute(f"create unlogged table {relation} ({', '.join([*definitions, extra] if extra else definitions)})")
+    data.replace("unlogged table", relation, f"({', '.join([*definitions, extra] if extra else definitions)})")
 
 
 def _folded(column: Column, alias: str) -> str:
