@@ -241,8 +241,8 @@ def test_a_change_between_the_queries_for_a_moment_is_seen(database, source, sou
         def __init__(self, connection):
             self.connection, self.info = connection, connection.info
 
-        def execute(self, query, parameters=None):
-            found = self.connection.execute(query, parameters)
+        def execute(self, query):
+            found = self.connection.execute(query)
             if query == snapshot:
                 with psycopg.connect(source_url) as writing:
                     writing.execute('delete from "Sales"."SpecialOffer" where "SpecialOfferID" = 3')
@@ -271,29 +271,6 @@ def test_a_database_that_replaces_another_of_the_same_name_is_scanned(postgres, 
         server.execute(f"create database {name} template {name}_origin owner source strategy file_copy")
         assert source.state(OFFER).rows == before.rows - 1
         server.execute(f"drop database {name}_origin")
-
-
-def test_a_source_has_news_once_something_was_written_in_it(database, source, source_url, warehouse_url, scanned):
-    database.close()
-    assert source.has_news(), "it was not read yet"
-    source.states([OFFER])
-    assert not source.has_news()
-    with psycopg.connect(warehouse_url, autocommit=True) as other:
-        other.execute("create temporary table written (number integer)")
-        assert not source.has_news(), "it was written in another database"
-    with psycopg.connect(source_url) as writing:
-        writing.execute('delete from "Sales"."SpecialOffer" where "SpecialOfferID" = 3')
-        writing.commit()
-        assert source.has_news(), "the writing session is still there"
-    assert source.has_news()
-    scanned.clear()
-    source.states([OFFER])
-    assert scanned == [OFFER.asset]
-    with psycopg.connect(warehouse_url, autocommit=True) as other:
-        other.execute("create temporary table written (number integer)")
-    source.states([OFFER])
-    assert scanned == [OFFER.asset], "the session that asks for news does not cause scans"
-    assert not source.has_news()
 
 
 def test_a_view_is_scanned_each_time(database, source, scanned):

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from adventureworks.orchestration.batching import Batching, Polling
+from adventureworks.orchestration.batching import Batching
 from adventureworks.settings import Settings
 
 POLL = 10
@@ -17,22 +17,6 @@ def starts(quiet: float, seconds: int, difference: Callable[[int], str | None]) 
     """Return when the ingestion starts if the source, polled every ten seconds, differs like this from its reading."""
     batching = Batching(quiet)
     return [now for now in range(0, seconds, POLL) if batching.starts(difference(now), now)]
-
-
-def polls(seconds: float, news: Callable[[float], bool]) -> list[float]:
-    """Return when a source is polled that, asked every half second, has news at these times."""
-    polling = Polling(seconds)
-    times = [step / 2 for step in range(20)]
-    return [now for now in times if polling.polls(polling.asks(now) and news(now), now)]
-
-
-def test_a_source_is_polled_regularly_and_as_soon_as_it_has_news() -> None:
-    assert polls(4, lambda now: False) == [0, 4, 8]
-    assert polls(4, lambda now: now == 5.5) == [0, 4, 5.5, 9.5]
-
-
-def test_a_source_that_always_has_news_is_polled_once_per_interval() -> None:
-    assert polls(3, lambda now: True) == [0, 3, 6, 9]
 
 
 def test_without_a_quiet_time_every_change_starts_the_ingestion_at_once() -> None:

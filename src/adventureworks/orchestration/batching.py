@@ -1,7 +1,4 @@
-"""When the source is polled, and when a change starts the ingestion.
-
-That is at once, after a quiet time, and again if the ingestion fails.
-"""
+"""When a change of the source starts the ingestion: at once, after a quiet time, and again if the ingestion fails."""
 
 from __future__ import annotations
 
@@ -10,34 +7,6 @@ QUIET_TIMES_AT_MOST = 3
 LEAST_PAUSE_SECONDS = 60.0
 """After a failed ingestion, the next one waits this long or one quiet time, whichever is longer."""
 LAST_PAUSE_SECONDS = 900.0
-
-ASK_SECONDS = 0.5
-"""Interval at which a source that can say so is asked whether it may have changed."""
-
-
-class Polling:
-    """Decides when to poll the source: once per interval, and as soon as it says that it may have changed.
-
-    A source that changes all the time is polled once per interval, too, since each poll scans its tables.
-    """
-
-    def __init__(self, seconds: float) -> None:
-        """`seconds`: the interval between two polls."""
-        self._seconds = seconds
-        self._polled_at = self._news_at = float("-inf")
-
-    def asks(self, now: float) -> bool:
-        """Return whether to ask the source if it may have changed. `now` is in seconds."""
-        return now - self._news_at >= self._seconds
-
-    def polls(self, has_news: bool, now: float) -> bool:
-        """Return whether to poll now. `has_news`: whether the source says that it may have changed."""
-        if has_news:
-            self._news_at = now
-        polls = has_news or now - self._polled_at >= self._seconds
-        if polls:
-            self._polled_at = now
-        return polls
 
 
 class Batching:

@@ -23,35 +23,23 @@ class SourceChanged(BaseEventTrigger):
         return f"{type(self).__module__}.{type(self).__qualname__}", {}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Poll the source with one cheap query per table: regularly, and when it says that it may have changed."""
+        """Poll the source with one cheap query per table."""
         from adventureworks.errors import PlatformError
         from adventureworks.gate.detect import difference
-        from adventureworks.orchestration.batching import ASK_SECONDS, Batching, Polling
+        from adventureworks.orchestration.batching import Batching
         from adventureworks.orchestration.connections import with_source
         from adventureworks.settings import settings
-        from adventureworks.source import Source, open_source
 
-        known = settings()
-        batching, polling = Batching(known.quiet_time), Polling(known.watch_seconds)
-        clock = asyncio.get_running_loop().time
-        source: Source | None = None
+        batching = Batching(settings().quiet_time)
         while True:
-            has_news = False
             try:
-                if source is not None and polling.asks(clock()):
-                    has_news = await asyncio.to_thread(source.has_news)
-                if polling.polls(has_news, clock()):
-                    # An Airflow connection may have been changed.
-                    stated = await asyncio.to_thread(with_source, known)
-                    found = await asyncio.to_thread(difference, stated)
-                    source = open_source(stated)
-                    if batching.starts(found, clock()):
-                        yield TriggerEvent({"difference": found})
+                found = await asyncio.to_thread(lambda: difference(with_source(settings())))
             except PlatformError as error:
-                source = None
                 log.warning("The source could not be polled for changes: %s", error)
             except Exception as error:
                 # Whatever the error, the next poll may succeed. Log only the type: the message may contain an address.
-                source = None
                 log.warning("The source could not be polled for changes: %s", type(error).__name__)
-            await asyncio.sleep(min(ASK_SECONDS, known.watch_seconds))
+            else:
+                if batching.starts(found, asyncio.get_running_loop().time()):
+                    yield TriggerEvent({"difference": found})
+            await asyncio.sleep(settings().watch_seconds)

@@ -141,14 +141,6 @@ class Source(Protocol):
         """
         ...
 
-    def has_news(self) -> bool:
-        """Return whether the source says that it may have changed since the last `states` of this process.
-
-        Costs next to nothing. A source that cannot say so returns False: only `states` finds its changes. Raises
-        `ServiceUnavailable` if the source does not answer.
-        """
-        ...
-
     def snapshot(self) -> AbstractContextManager[Snapshot]:
         """Open one consistent view."""
         ...

@@ -180,10 +180,6 @@ class FileSource:
         is_known = known is not None and known.endswith(f"-{content}")
         return TableState(str(known) if is_known else f"{delivery.stamp}-{content}", counted, None)
 
-    def has_news(self) -> bool:
-        """Return False: only a listing of the files tells."""
-        return False
-
     @contextmanager
     def snapshot(self) -> Iterator[FilesSnapshot]:
         """Open the files as they are; a file that changes while it is read raises `ServiceUnavailable`."""

@@ -58,11 +58,7 @@ select case when not pg_is_in_recovery() then concat(txid_current_snapshot(), pg
 NULL on a standby, where the snapshot does not list the running transactions.
 """
 
-_OTHER_SESSIONS = (
-    "select from pg_stat_activity where datname = current_database()"
-    " and pid <> pg_backend_pid() and not pid = any(%s) limit 1"
-)
-"""Parameter: the sessions of this process that stay open, which write nothing."""
+_OTHER_SESSIONS = "select from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid() limit 1"
 
 _COUNTERS = """
 select concat_ws(' ', datid, tup_inserted, tup_updated, tup_deleted, d.stats_reset, w.stats_reset) as counters
@@ -96,9 +92,6 @@ class _Moment:
 
 _scanned: dict[PostgresAddress, tuple[_Moment, dict[str, TableState]]] = {}
 """By address: the moment of the last scans in this process, and the states of the tables whose rows are there."""
-
-_asking: dict[PostgresAddress, psycopg.Connection[dict[str, Any]]] = {}
-"""By address: the connection over which this process asks whether something may have been written."""
 
 _LOAD_ID = "obj_description(to_regnamespace('dbo')::oid, 'pg_namespace')"
 
@@ -181,23 +174,6 @@ class PostgresSource:
                         unchanged[table.asset] = state
         return {table.asset: states.get(table.asset) or unchanged[table.asset] for table in wanted}
 
-    def has_news(self) -> bool:
-        """Return whether something may have been written in the database since the last `states` of this process.
-
-        Takes up to three short statements, over a connection that stays open. Raises `ServiceUnavailable`.
-        """
-        connection = _asking.get(self._address)
-        if connection is None or connection.closed:
-            connection = _asking[self._address] = self._connection()
-        try:
-            with translated(self._address):
-                moment = _moment(connection)
-        except BaseException:
-            _asking.pop(self._address).close()
-            raise
-        last, _ = _scanned.get(self._address, (None, {}))
-        return last is None or not moment.is_unchanged_since(last)
-
     @contextmanager
     def snapshot(self) -> Iterator[PostgresSnapshot]:
         """Open one transaction, REPEATABLE READ and READ ONLY: all tables as of the same moment."""
@@ -216,20 +192,14 @@ class PostgresSource:
 
     @contextmanager
     def _connected(self) -> Iterator[psycopg.Connection[dict[str, Any]]]:
-        with closing(self._connection()) as connection:
-            yield connection
-
-    def _connection(self) -> psycopg.Connection[dict[str, Any]]:
         with translated(self._address):
             connection = psycopg.connect(
                 self._address.conninfo.get_secret_value(), autocommit=True, row_factory=dict_row
             )
-            try:
+        with closing(connection):
+            with translated(self._address):
                 connection.execute("; ".join(_session_settings(_STATE_TIMEOUT_MS)).encode())
-            except BaseException:
-                connection.close()
-                raise
-        return connection
+            yield connection
 
     def _state(
         self, connection: psycopg.Connection[dict[str, Any]], table: SourceTable, columns: Columns
@@ -327,11 +297,7 @@ class PostgresSnapshot:
 def _moment(connection: psycopg.Connection[dict[str, Any]]) -> _Moment:
     snapshot = (connection.execute(_SNAPSHOT).fetchone() or {})["moment"]
     counters = None
-    own = [asking.info.backend_pid for asking in _asking.values() if not asking.closed]
-    if (
-        connection.info.server_version >= _RELIABLE_COUNTERS
-        and connection.execute(_OTHER_SESSIONS, (own,)).fetchone() is None
-    ):
+    if connection.info.server_version >= _RELIABLE_COUNTERS and connection.execute(_OTHER_SESSIONS).fetchone() is None:
         counters = (connection.execute(_COUNTERS).fetchone() or {}).get("counters")
     return _Moment(snapshot, counters)
 

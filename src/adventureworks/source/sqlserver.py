@@ -155,10 +155,6 @@ class SqlServerSource:
                     states[table.asset] = self._scanned_state(connection, table, columns)
         return states
 
-    def has_news(self) -> bool:
-        """Return False: the query for the versions of all tables is itself what `states` costs."""
-        return False
-
     @contextmanager
     def snapshot(self) -> Iterator[SqlServerSnapshot]:
         """Open one transaction with SNAPSHOT isolation: all tables as of the same moment."""
