@@ -113,7 +113,7 @@ class Settings(BaseSettings):
         default=3.0, ge=0, description="How many seconds a text file of the source must be unchanged before it is read."
     )
     watch_seconds: float = Field(
-        default=10.0, gt=0, description="Seconds between two checks of the source for changes."
+        default=10.0, gt=0, description="How many seconds at most pass between two checks of the source for changes."
     )
     quiet_seconds: float | None = Field(
         default=None,

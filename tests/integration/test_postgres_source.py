@@ -230,6 +230,32 @@ def test_writes_in_another_database_of_the_server_cause_no_scan(database, source
         assert source.state(OFFER).rows == 0
 
 
+def test_the_source_tells_of_a_write_once_the_writer_has_left(database, source, source_url, warehouse_url):
+    database.close()
+    assert source.awaits_write(0, 0) is None, "there is no scan to compare with"
+
+    def is_quiet():
+        """Return whether nothing was written since a scan; the server itself may write at any time."""
+        for _ in range(20):
+            source.state(OFFER)
+            if not source.awaits_write(0, 0):
+                return True
+        return False
+
+    assert is_quiet()
+    with psycopg.connect(warehouse_url) as other:
+        other.execute("create table written ()")
+    assert not source.awaits_write(0, 0), "it was written in another database"
+    before = source.state(OFFER)
+    with psycopg.connect(source_url) as writing:
+        writing.execute('delete from "Sales"."SpecialOffer" where "SpecialOfferID" = 3')
+        assert not source.awaits_write(0, 0)
+    assert source.awaits_write(0, 60)
+    assert not source.awaits_write(3600, 0), "the last scan is more recent than that"
+    assert source.state(OFFER).rows == before.rows - 1
+    assert is_quiet()
+
+
 def test_a_change_between_the_queries_for_a_moment_is_seen(database, source, source_url, warehouse_url, monkeypatch):
     database.close()
     before = source.state(OFFER)

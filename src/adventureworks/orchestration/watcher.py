@@ -5,9 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from typing import Any
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
+
+if TYPE_CHECKING:
+    from adventureworks.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +27,7 @@ class SourceChanged(BaseEventTrigger):
         return f"{type(self).__module__}.{type(self).__qualname__}", {}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Poll the source with one cheap query per table."""
+        """Poll the source with one query per table, also as soon as it shows that something was written."""
         from adventureworks.errors import PlatformError
         from adventureworks.gate.detect import difference
         from adventureworks.orchestration.batching import Batching
@@ -32,8 +36,10 @@ class SourceChanged(BaseEventTrigger):
 
         batching = Batching(settings().quiet_time)
         while True:
+            stated = settings()
             try:
-                found = await asyncio.to_thread(lambda: difference(with_source(settings())))
+                stated = await asyncio.to_thread(with_source, stated)
+                found = await asyncio.to_thread(difference, stated)
             except PlatformError as error:
                 log.warning("The source could not be polled for changes: %s", error)
             except Exception as error:
@@ -42,4 +48,22 @@ class SourceChanged(BaseEventTrigger):
             else:
                 if batching.starts(found, asyncio.get_running_loop().time()):
                     yield TriggerEvent({"difference": found})
-            await asyncio.sleep(settings().watch_seconds)
+            await _rest(stated)
+
+
+async def _rest(stated: Settings) -> None:
+    """Return after `watch_seconds`, or as soon as the source shows that something was written."""
+    from adventureworks.source import open_source
+
+    clock = asyncio.get_running_loop().time
+    end = clock() + stated.watch_seconds
+    # Whatever the error, the next poll reports it if it persists.
+    with suppress(Exception):
+        source = open_source(stated)
+        while (left := end - clock()) > 0:
+            written = await asyncio.to_thread(source.awaits_write, stated.watch_seconds, left)
+            if written:
+                return
+            if written is None:
+                break
+    await asyncio.sleep(max(0.0, end - clock()))

@@ -141,6 +141,15 @@ class Source(Protocol):
         """
         ...
 
+    def awaits_write(self, pause: float, seconds: float) -> bool | None:
+        """Wait until something may have been written since `states` last scanned tables in this process.
+
+        Return True then, but not before the scan is `pause` seconds ago. Return False after at most `seconds`, maybe
+        earlier. Return None, without waiting, if the source cannot tell without a look at each table. Raises
+        `ServiceUnavailable` if the source does not answer.
+        """
+        ...
+
     def snapshot(self) -> AbstractContextManager[Snapshot]:
         """Open one consistent view."""
         ...

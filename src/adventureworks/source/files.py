@@ -161,6 +161,10 @@ class FileSource:
                 states[table.asset] = blocked
         return states
 
+    def awaits_write(self, pause: float, seconds: float) -> bool | None:
+        """Return None: only a listing shows that a file changed."""
+        return None
+
     def _state(self, table: SourceTable, known: str | None, listing: _Listing) -> TableState:
         try:
             delivery = self._delivery(table, listing)

@@ -7,6 +7,7 @@ policies hide rows. The available columns are read from the source's own catalog
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -90,8 +91,22 @@ class _Moment:
         return self.snapshot == earlier.snapshot or (self.counters is not None and self.counters == earlier.counters)
 
 
-_scanned: dict[PostgresAddress, tuple[_Moment, dict[str, TableState]]] = {}
-"""By address: the moment of the last scans in this process, and the states of the tables whose rows are there."""
+@dataclass(frozen=True)
+class _Scan:
+    """When the tables of a database were last scanned in this process."""
+
+    moment: _Moment
+    began: float
+    """In seconds of `time.monotonic`."""
+    states: dict[str, TableState]
+    """By asset: the states of the scanned tables whose rows are in the database."""
+
+
+_scanned: dict[PostgresAddress, _Scan] = {}
+
+_ASK_SECONDS = 0.25
+_KEPT_SECONDS = 2.0
+"""How long a session that only waits is kept: DROP DATABASE gives up after waiting five seconds for sessions to end."""
 
 _LOAD_ID = "obj_description(to_regnamespace('dbo')::oid, 'pg_namespace')"
 
@@ -155,12 +170,12 @@ class PostgresSource:
             with translated(self._address):
                 # Read before the states, which may therefore be newer, but never older.
                 moment = _moment(connection)
-                last, unchanged = _scanned.get(self._address, (None, {}))
-                if last is None or not moment.is_unchanged_since(last):
-                    unchanged = {}
+                last = _scanned.get(self._address)
+                if last is None or not moment.is_unchanged_since(last.moment):
                     # Never replaced without a scan: something may be written between the queries for a moment, so that
                     # one of its values is the same as before and the other already includes the change.
-                    _scanned[self._address] = moment, unchanged
+                    last = _scanned[self._address] = _Scan(moment, time.monotonic(), {})
+                unchanged = last.states
                 unknown = [table for table in wanted if table.asset not in unchanged]
                 catalogue = connection.execute(catalogue_query()).fetchall() if unknown else []
             columns = columns_from(catalogue, unknown)
@@ -173,6 +188,30 @@ class PostgresSource:
                     if all(column.is_stored for column in columns[table.asset].values()):
                         unchanged[table.asset] = state
         return {table.asset: states.get(table.asset) or unchanged[table.asset] for table in wanted}
+
+    def awaits_write(self, pause: float, seconds: float) -> bool | None:
+        """Return True as soon as the counters show that something was written since the last scan, see `Source`.
+
+        False while other sessions are connected to the database. None if this process has not scanned it yet.
+        """
+        last = _scanned.get(self._address)
+        if last is None:
+            return None
+        now = time.monotonic()
+        if last.began + pause > now:
+            time.sleep(min(last.began + pause - now, seconds, _KEPT_SECONDS))
+            return False
+        end = now + min(seconds, _KEPT_SECONDS)
+        with self._connected() as connection, translated(self._address):
+            if connection.info.server_version < _RELIABLE_COUNTERS:
+                return None
+            while True:
+                moment = _moment(connection)
+                if moment.counters is not None and not moment.is_unchanged_since(last.moment):
+                    return True
+                if (left := end - time.monotonic()) <= 0:
+                    return False
+                time.sleep(min(left, _ASK_SECONDS))
 
     @contextmanager
     def snapshot(self) -> Iterator[PostgresSnapshot]:

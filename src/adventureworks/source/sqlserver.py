@@ -155,6 +155,10 @@ class SqlServerSource:
                     states[table.asset] = self._scanned_state(connection, table, columns)
         return states
 
+    def awaits_write(self, pause: float, seconds: float) -> bool | None:
+        """Return None: only tables with change tracking tell, and `states` asks all of them in one query."""
+        return None
+
     @contextmanager
     def snapshot(self) -> Iterator[SqlServerSnapshot]:
         """Open one transaction with SNAPSHOT isolation: all tables as of the same moment."""
