@@ -12,7 +12,9 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 
+from adventureworks.airflow_tables import Run, Step
 from adventureworks.catalog import INGESTION
+from adventureworks.cli.run import _with_step
 from adventureworks.due import Behind
 from adventureworks.errors import PlatformError, ServiceUnavailable
 from adventureworks.incidents import ledger
@@ -273,7 +275,7 @@ def test_blocked_mart_covers_the_failure_of_its_run_but_of_no_other(platform: st
     assert names(sweep(platform, airflow))[0] == [(dag, "task_refresh")], "nothing was blocked in this run"
 
 
-def test_killed_run_is_reported_with_the_step_that_it_was_in(platform: str, airflow: Airflow) -> None:
+def test_killed_run_is_reported_and_a_running_one_shown_with_its_step(platform: str, airflow: Airflow) -> None:
     with psycopg.connect(platform) as connection:
         for number, dag in enumerate(("production_costs", "currency_exchange_rates", "customer_retention")):
             connection.execute(
@@ -281,6 +283,8 @@ def test_killed_run_is_reported_with_the_step_that_it_was_in(platform: str, airf
                 " values (%s, %s, '{}', '{}', '', current_date, %s)",
                 (f"{dag}/r{min(number, 1)}", dag, number == 2),
             )
+        running = Run("customer_retention", "r1", (Step("refresh", 0, 1, running=True),))
+        assert str(_with_step(connection, running)) == "customer_retention: refresh (publish) …"
     for dag in ("production_costs", "currency_exchange_rates", "customer_retention", "daily_sales_etl"):
         airflow.ended(dag, "refresh", "failed")
     tasks = {one.asset: one.event.parameters["task"] for one in sweep(platform, airflow).opened if one.is_of_task}

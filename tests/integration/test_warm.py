@@ -28,9 +28,7 @@ ast.parse = parse
 before = set(sys.modules)
 from adventureworks.gate import detect, judge, load
 from adventureworks.gate import publish as publishing
-from adventureworks.marts.build import build
-from adventureworks.marts.gate import gate
-from adventureworks.marts.publish import publish
+from adventureworks.pipeline import analyse
 from adventureworks.settings import settings
 run = "ingest_source/warm"
 for group in detect.detect(settings(), run):
@@ -39,8 +37,7 @@ judge.judge(settings(), run)
 publishing.publish(settings(), run)
 publishing.conclude(settings(), run)
 for dag in ("daily_sales_etl", "sales_territory_analysis", "sales_forecasting", "inventory_management"):
-    for step in (build, gate, publish):
-        step(settings(), dag, f"{dag}/warm")
+    analyse(settings(), dag, f"{dag}/warm")
 new = set(sys.modules) - before
 print("new:", *sorted(name for name in new if not name.startswith("adventureworks.marts.")))
 """

@@ -393,8 +393,9 @@ def _wait_until_quiet(
 def _look(
     platform: Platform, runs: Sequence[airflow_tables.Run]
 ) -> tuple[tuple[Standing, list[Incident]] | None, Sequence[airflow_tables.Run]]:
-    """Return how much is published, and the open incidents; None while this cannot be read. Also return the runs, with
-    the steps that analyses are in.
+    """Return how much is published with the open incidents, and the runs with the steps that analyses are in.
+
+    While the warehouse cannot be read, the first is None, and the runs are those that are given.
     """
     try:
         with _reading(platform) as session:
@@ -407,10 +408,10 @@ def _look(
 
 
 def _with_step(records: WarehouseConnection, run: airflow_tables.Run) -> airflow_tables.Run:
-    run_id = f"{run.dag}/{run.run_id}"
-    return replace(
-        run, steps=tuple(replace(step, task=shown_task(records, run.dag, run_id, step.task)) for step in run.steps)
-    )
+    def named(step: airflow_tables.Step) -> airflow_tables.Step:
+        return replace(step, task=shown_task(records, run.dag, f"{run.dag}/{run.run_id}", step.task))
+
+    return replace(run, steps=tuple(named(step) if step.running else step for step in run.steps))
 
 
 def _is_ready(records: WarehouseConnection) -> bool:
