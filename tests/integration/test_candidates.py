@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import nullcontext
-from datetime import date
+from datetime import date, datetime
+from decimal import Decimal
 
+import polars as pl
 import pytest
 from pydantic import SecretStr
 
@@ -156,3 +158,21 @@ def test_a_part_of_an_input_counts_for_the_run_and_the_version_that_read_it(ware
         assert candidate.is_part_published(records, mart, 3, read)
         candidate.forget_part(records, mart)
         assert not candidate.is_part_published(records, mart, 3, read)
+
+
+def test_staged_rows_have_exactly_the_values_that_were_computed(warehouse: engines.Warehouse) -> None:
+    values = {
+        "text": ["", None, 'a "quoted", listed\nand broken text', "\\N", "first\n\\.\nlast", " spaced "],
+        "amount": [Decimal("-0.0000000001"), None, Decimal(f"{10**27}.0123456789"), *[Decimal(1)] * 3],
+        "count": [-(2**62), None, 2**62, 0, 1, 2],
+        "day": [date(2008, 2, 29), None, *[date(1999, 12, 31)] * 4],
+        "moment": [datetime(2014, 6, 30, 23, 59, 59, 123456), *[datetime(2001, 1, 1)] * 5],
+        "flag": [True, None, False, True, False, True],
+    }
+    frame = pl.DataFrame(values, schema_overrides={"amount": pl.Decimal(38, 10)})
+    kinds = [f"{quoted(name)} {column_type(kind)}" for name, kind in frame.schema.items()]
+    with warehouse.connect() as session:
+        session.data.execute(f"create table {table('staging', 'filled')} ({', '.join(kinds)})")
+        session.data.fill("staging", "filled", frame)
+        found = session.data.frame(f"select * from {table('staging', 'filled')}", {})
+    assert sorted(found.rows(), key=repr) == sorted(frame.rows(), key=repr)

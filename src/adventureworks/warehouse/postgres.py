@@ -347,10 +347,11 @@ class PostgresData:
         """Append a frame to a table, in the connection's transaction."""
         with (
             self._connection.cursor() as cursor,
-            cursor.copy(f"copy {table(schema, name)} ({names(frame.columns)}) from stdin") as copy,
+            cursor.copy(f"copy {table(schema, name)} ({names(frame.columns)}) from stdin (format csv)") as copy,
         ):
-            for row in frame.iter_rows():
-                copy.write_row(row)
+            # Both sides write NULL as nothing, and empty text as two quotes. Copying row by row from Python takes eight
+            # times the processor time.
+            copy.write(frame.write_csv(include_header=False))
 
     def executemany(self, query: str, rows: Iterable[Sequence[Any]]) -> None:
         """Run an INSERT for each row."""

@@ -1,68 +1,7 @@
 -- Grain: one question of a customer survey, answer and territory of the orders, with at least five customers.
 -- If the cells left out of a question in a territory have fewer than five customers together, the next smallest cell is
 -- left out, too: otherwise these few customers could be found by subtraction. That cell has at least five customers.
-with persons as (
-    select
-        c.CustomerID as customer_id,
-        p.SurveyYearlyIncome as yearly_income,
-        p.SurveyEducation as education,
-        p.SurveyOccupation as occupation,
-        p.SurveyMaritalStatus as marital_status,
-        p.SurveyGender as gender,
-        p.SurveyCommuteDistance as commute_distance,
-        case when p.SurveyHomeOwnerFlag then '1' when not p.SurveyHomeOwnerFlag then '0' end as home_owner_flag,
-        cast(p.SurveyTotalChildren as varchar) as total_children,
-        cast(p.SurveyNumberChildrenAtHome as varchar) as number_children_at_home,
-        cast(p.SurveyNumberCarsOwned as varchar) as number_cars_owned
-    from raw.Sales_Customer as c
-    inner join raw.Person_Person as p
-        on c.PersonID = p.BusinessEntityID
-    where c.StoreID is null
-),
-stores as (
-    select
-        c.CustomerID as customer_id,
-        s.SurveyBusinessType as business_type,
-        s.SurveySpecialty as specialty,
-        s.SurveyBrands as brands,
-        s.SurveyInternet as internet,
-        s.SurveyBankName as bank_name
-    from raw.Sales_Customer as c
-    inner join raw.Sales_Store as s
-        on c.StoreID = s.BusinessEntityID
-),
-answers as (
-    select customer_id, 'YearlyIncome' as attribute, yearly_income as band from persons
-    union all
-    select customer_id, 'Education' as attribute, education as band from persons
-    union all
-    select customer_id, 'Occupation' as attribute, occupation as band from persons
-    union all
-    select customer_id, 'MaritalStatus' as attribute, marital_status as band from persons
-    union all
-    select customer_id, 'Gender' as attribute, gender as band from persons
-    union all
-    select customer_id, 'CommuteDistance' as attribute, commute_distance as band from persons
-    union all
-    select customer_id, 'HomeOwnerFlag' as attribute, home_owner_flag as band from persons
-    union all
-    select customer_id, 'TotalChildren' as attribute, total_children as band from persons
-    union all
-    select customer_id, 'NumberChildrenAtHome' as attribute, number_children_at_home as band from persons
-    union all
-    select customer_id, 'NumberCarsOwned' as attribute, number_cars_owned as band from persons
-    union all
-    select customer_id, 'BusinessType' as attribute, business_type as band from stores
-    union all
-    select customer_id, 'Specialty' as attribute, specialty as band from stores
-    union all
-    select customer_id, 'Brands' as attribute, brands as band from stores
-    union all
-    select customer_id, 'Internet' as attribute, internet as band from stores
-    union all
-    select customer_id, 'BankName' as attribute, bank_name as band from stores
-),
-bikers as (
+with bikers as (
     select distinct f.customer_id
     from marts.fact_sales as f
     inner join raw.Production_Product as p
@@ -75,29 +14,107 @@ bikers as (
 ),
 bought as (
     select
-        f.customer_id,
-        f.territory_id,
-        count(distinct f.sales_order_id) as orders,
-        sum(cast(f.revenue as decimal(38, 6))) as revenue
-    from marts.fact_sales as f
-    group by f.customer_id, f.territory_id
+        customer_id,
+        territory_id,
+        count(distinct sales_order_id) as orders,
+        sum(cast(revenue as decimal(38, 6))) as revenue
+    from marts.fact_sales
+    group by customer_id, territory_id
+),
+buyers as (
+    select
+        b.customer_id,
+        b.territory_id,
+        b.orders,
+        b.revenue,
+        k.customer_id as biker
+    from bought as b
+    left join bikers as k
+        on b.customer_id = k.customer_id
+),
+persons as (
+    select
+        b.territory_id,
+        b.orders,
+        b.revenue,
+        b.biker,
+        p.SurveyYearlyIncome as yearly_income,
+        p.SurveyEducation as education,
+        p.SurveyOccupation as occupation,
+        p.SurveyMaritalStatus as marital_status,
+        p.SurveyGender as gender,
+        p.SurveyCommuteDistance as commute_distance,
+        case when p.SurveyHomeOwnerFlag then '1' when not p.SurveyHomeOwnerFlag then '0' end as home_owner_flag,
+        cast(p.SurveyTotalChildren as varchar) as total_children,
+        cast(p.SurveyNumberChildrenAtHome as varchar) as number_children_at_home,
+        cast(p.SurveyNumberCarsOwned as varchar) as number_cars_owned
+    from buyers as b
+    inner join raw.Sales_Customer as c
+        on b.customer_id = c.CustomerID
+    inner join raw.Person_Person as p
+        on c.PersonID = p.BusinessEntityID
+    where c.StoreID is null
+),
+stores as (
+    select
+        b.territory_id,
+        b.orders,
+        b.revenue,
+        b.biker,
+        s.SurveyBusinessType as business_type,
+        s.SurveySpecialty as specialty,
+        s.SurveyBrands as brands,
+        s.SurveyInternet as internet,
+        s.SurveyBankName as bank_name
+    from buyers as b
+    inner join raw.Sales_Customer as c
+        on b.customer_id = c.CustomerID
+    inner join raw.Sales_Store as s
+        on c.StoreID = s.BusinessEntityID
+),
+answers as (
+    select 'YearlyIncome' as attribute, yearly_income as band, territory_id, orders, revenue, biker from persons
+    union all
+    select 'Education' as attribute, education as band, territory_id, orders, revenue, biker from persons
+    union all
+    select 'Occupation' as attribute, occupation as band, territory_id, orders, revenue, biker from persons
+    union all
+    select 'MaritalStatus' as attribute, marital_status as band, territory_id, orders, revenue, biker from persons
+    union all
+    select 'Gender' as attribute, gender as band, territory_id, orders, revenue, biker from persons
+    union all
+    select 'CommuteDistance' as attribute, commute_distance as band, territory_id, orders, revenue, biker from persons
+    union all
+    select 'HomeOwnerFlag' as attribute, home_owner_flag as band, territory_id, orders, revenue, biker from persons
+    union all
+    select 'TotalChildren' as attribute, total_children as band, territory_id, orders, revenue, biker from persons
+    union all
+    select 'NumberChildrenAtHome' as attribute, number_children_at_home as band, territory_id, orders, revenue, biker from persons
+    union all
+    select 'NumberCarsOwned' as attribute, number_cars_owned as band, territory_id, orders, revenue, biker from persons
+    union all
+    select 'BusinessType' as attribute, business_type as band, territory_id, orders, revenue, biker from stores
+    union all
+    select 'Specialty' as attribute, specialty as band, territory_id, orders, revenue, biker from stores
+    union all
+    select 'Brands' as attribute, brands as band, territory_id, orders, revenue, biker from stores
+    union all
+    select 'Internet' as attribute, internet as band, territory_id, orders, revenue, biker from stores
+    union all
+    select 'BankName' as attribute, bank_name as band, territory_id, orders, revenue, biker from stores
 ),
 cells as (
     select
-        a.attribute,
-        a.band,
-        b.territory_id,
+        attribute,
+        band,
+        territory_id,
         count(*) as customers,
-        cast(sum(cast(b.orders as bigint)) as bigint) as orders,
-        cast(sum(cast(b.revenue as decimal(38, 6))) as decimal(38, 6)) as revenue,
-        count(k.customer_id) as bike_buyers
-    from answers as a
-    inner join bought as b
-        on a.customer_id = b.customer_id
-    left join bikers as k
-        on a.customer_id = k.customer_id
-    where a.band is not null
-    group by a.attribute, a.band, b.territory_id
+        cast(sum(cast(orders as bigint)) as bigint) as orders,
+        cast(sum(cast(revenue as decimal(38, 6))) as decimal(38, 6)) as revenue,
+        count(biker) as bike_buyers
+    from answers
+    where band is not null
+    group by attribute, band, territory_id
 ),
 ranked as (
     select

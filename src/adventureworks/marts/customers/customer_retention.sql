@@ -8,17 +8,25 @@ with recursive last_months as (
     where not is_partial
     group by channel
 ),
+sold as (
+    select
+        channel,
+        customer_id,
+        booking_month as month,
+        sum(cast(revenue as decimal(38, 6))) as revenue
+    from marts.fact_sales
+    group by channel, customer_id, booking_month
+),
 bought as (
     select
-        f.channel,
-        f.customer_id,
-        f.booking_month as month,
-        sum(cast(f.revenue as decimal(38, 6))) as revenue
-    from marts.fact_sales as f
+        s.channel,
+        s.customer_id,
+        s.month,
+        s.revenue
+    from sold as s
     inner join last_months as l
-        on f.channel = l.channel
-        and f.booking_month <= l.last_month
-    group by f.channel, f.customer_id, f.booking_month
+        on s.channel = l.channel
+        and s.month <= l.last_month
 ),
 began as (
     select

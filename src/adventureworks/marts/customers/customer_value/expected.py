@@ -23,6 +23,8 @@ DISCOUNT = 1.10
 EXPECTED = ("probability_alive", "expected_orders_52w", "clv_52w")
 CELL = ("recency_band", "last_order_has_bike", "is_repeat", "revenue_band")
 _WIDER = CELL[:2]
+_HISTORY = ("repeats", "recency", "age")
+"""What the model knows of a customer: repeat order days, weeks from first to last order, and weeks since the first."""
 
 Expect = Callable[[pl.DataFrame, date], pl.DataFrame | None]
 """A method: from orders and a date to its expectations, or None if it has none."""
@@ -47,21 +49,32 @@ def by_model(orders: pl.DataFrame, at: date) -> pl.DataFrame | None:
     None if the model degenerates.
     """
     known = orders.filter(pl.col("order_date") <= at)
-    customers = snapshot(known, at)
-    history = _history(customers, at)
-    fitted = bg_nbd.fit(*history)
+    customers = _with_history(snapshot(known, at), at)
+    # Everything but the value of an order is equal for customers with equal histories. Sorted, because the last digits
+    # of a fit depend on the order of its terms.
+    histories = customers.group_by(_HISTORY).agg(number=pl.len()).sort(_HISTORY)
+    x, t_x, age, number = histories.to_numpy().T
+    history = (x, t_x, age)
+    fitted = bg_nbd.fit(*history, number)
+    if fitted.is_degenerate:
+        return None
     weeks = YEAR.days // 7
     by_week = np.array([bg_nbd.expected_purchases(fitted, week, *history) for week in range(weeks + 1)])
-    if fitted.is_degenerate or not np.isfinite(by_week).all():
+    if not np.isfinite(by_week).all():
         return None
     revenue, margin = (float(known[name].sum()) for name in ("revenue", "margin"))
     discounts = DISCOUNT ** (-(np.arange(weeks) + 0.5) * 7 / 365)
     worth = _value_of_an_order(known, customers) * (margin / revenue if revenue else 0.0)
-    return customers.select(
-        "customer_id",
+    of_histories = histories.select(
+        *_HISTORY,
         probability_alive=pl.Series(bg_nbd.probability_alive(fitted, *history)),
         expected_orders_52w=pl.Series(by_week[-1]),
-        clv_52w=pl.Series(discounts @ np.diff(by_week, axis=0) * worth),
+        clv_52w=pl.Series(discounts @ np.diff(by_week, axis=0)),
+    )
+    return (
+        customers.with_columns(worth=pl.Series(worth))
+        .join(of_histories, on=_HISTORY, how="left", maintain_order="left")
+        .select("customer_id", "probability_alive", "expected_orders_52w", pl.col("clv_52w") * pl.col("worth"))
     )
 
 
@@ -120,16 +133,14 @@ def _placed(customers: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _history(customers: pl.DataFrame, at: date) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return repeat order days, weeks from first to last order, and weeks since the first, for a snapshot."""
+def _with_history(customers: pl.DataFrame, at: date) -> pl.DataFrame:
+    """Add what the model of orders knows of each customer of a snapshot."""
     first, last = pl.col("first_day"), pl.col("last_day")
-    frame = customers.select(
-        (pl.col("frequency") - 1).cast(pl.Float64),
-        ((last - first).dt.total_days() / 7).alias("recency"),
-        ((pl.lit(at) - first).dt.total_days() / 7).alias("age"),
+    return customers.with_columns(
+        repeats=(pl.col("frequency") - 1).cast(pl.Float64),
+        recency=(last - first).dt.total_days() / 7,
+        age=(pl.lit(at) - first).dt.total_days() / 7,
     )
-    x, t_x, age = frame.to_numpy().T
-    return x, t_x, age
 
 
 def _value_of_an_order(orders: pl.DataFrame, customers: pl.DataFrame) -> np.ndarray:
