@@ -38,7 +38,7 @@ from adventureworks.source.files_addresses import is_in_store, is_local, local_p
 from adventureworks.source.recognition import require_tables
 from adventureworks.starts import next_starts, states_of
 from adventureworks.warehouse import migrations
-from adventureworks.warehouse.postgres import PostgresWarehouse, Records, WarehouseConnection
+from adventureworks.warehouse.postgres import Connection, PostgresWarehouse, Records, WarehouseConnection
 from adventureworks.warehouse.session import Session
 from adventureworks.warehouse.state import (
     AssetState,
@@ -407,7 +407,7 @@ def _look(
         return None, runs
 
 
-def _with_step(records: WarehouseConnection, run: airflow_tables.Run) -> airflow_tables.Run:
+def _with_step(records: Connection, run: airflow_tables.Run) -> airflow_tables.Run:
     def named(step: airflow_tables.Step) -> airflow_tables.Step:
         return replace(step, task=shown_task(records, run.dag, f"{run.dag}/{run.run_id}", step.task))
 
