@@ -18,7 +18,7 @@ from polars.testing import assert_frame_equal
 
 from adventureworks.catalog import MARTS, Mart
 from adventureworks.columns import columns_of, key_of
-from adventureworks.gate.check_files import declared_checks, declared_rules, with_values, within_months
+from adventureworks.gate.check_files import declared_checks, declared_rules, with_values, within_months, within_values
 from adventureworks.gate.contract import validate
 from adventureworks.marts import models
 from adventureworks.warehouse.postgres import rows_of
@@ -79,6 +79,24 @@ class Trial:
             for rule, halves in self.by_month.items():
                 whole, *parts = (self._connection.execute(query).fetchall() for query in (self.rules[rule], *halves))
                 yield rule, set(whole), {row for part in parts for row in part}
+
+    def rows_by_value(self, *statements: str) -> Iterator[tuple[str, set[Any], set[Any]]]:
+        """Yield, for each rule that holds by value, what it finds after these statements: in all rows, and in some.
+
+        These are the rows with a value that a row has which is not the published one.
+        """
+        published, own = f"marts.{self._mart.name}", names(column.name for column in columns_of(self._mart))
+        with self._connection.transaction(force_rollback=True):
+            self._run(statements)
+            for check in declared_checks(MART, self._mart.name):
+                if check.by:
+                    staged, shown = f"select {own} from candidate", f"select {own} from {published}"
+                    differing = f"({staged} except {shown}) union ({shown} except {staged})"
+                    changed = self._connection.execute(f"select distinct {check.by} from ({differing}) as d").fetchall()
+                    query = self.rules[check.rule]
+                    narrowed = within_values(query, self._mart, check.by, {value for (value,) in changed})
+                    whole, found = (set(self._connection.execute(one).fetchall()) for one in (query, narrowed))
+                    yield check.rule, whole, found
 
     def breaks(self, rule: str, statement: str) -> bool:
         """Return whether a statement breaks the rule."""
@@ -218,6 +236,19 @@ def test_a_rule_checked_by_month_finds_the_same_as_over_all_months(
         for fault in islice(Faults(mart, mart_rows[mart.name], seed=2).sample(), FEW):
             for rule, whole, parts in trial.rows_by_month(*fault.statements):
                 assert parts == whole, f"{rule}: {fault.words}"
+                noticed += bool(whole)
+    assert noticed, "at least one rule must find something"
+
+
+@pytest.mark.parametrize("mart", [MARTS["campaign_performance"]], ids=lambda mart: mart.name)
+def test_a_rule_checked_by_value_finds_the_same_in_the_rows_that_differ(
+    platform: Pipeline, mart_rows: dict[str, pl.DataFrame], mart: Mart
+) -> None:
+    with trial_of(platform.url, mart) as trial:
+        noticed = 0
+        for fault in islice(Faults(mart, mart_rows[mart.name], seed=3).sample(), FEW * FEW):
+            for rule, whole, narrowed in trial.rows_by_value(*fault.statements):
+                assert narrowed == whole, f"{rule}: {fault.words}"
                 noticed += bool(whole)
     assert noticed, "at least one rule must find something"
 

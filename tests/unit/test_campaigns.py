@@ -2,6 +2,7 @@
 
 import math
 import random
+from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
@@ -10,8 +11,10 @@ import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from polars.testing import assert_frame_equal
 
-from adventureworks.marts.quality.campaign_performance import compute
+from adventureworks.marts.quality.campaign_performance import affected as affected_by
+from adventureworks.marts.quality.campaign_performance import compute, update
 from adventureworks.marts.quality.campaign_performance.periods import Periods, compared
 from adventureworks.marts.quality.campaign_performance.trial import Predicted, evaluated
 from adventureworks.marts.quality.campaign_performance.uplift import Sold, baseline, half_width
@@ -167,6 +170,63 @@ def history(december: int) -> list[tuple[int, int, date, int]]:
     early, late = date(2013, 10, 6), date(2013, 12, 10)
     of_others = [(product, 1, day, units) for product in (2, 3, 4) for day, units in ((early, 10), (late, 20))]
     return [*of_others, (1, 1, early, 10), (1, 1, late, december)]
+
+
+@dataclass(frozen=True)
+class Known:
+    """The changes since a version that was computed from fewer sales, perhaps for an earlier business date."""
+
+    sales: pl.DataFrame
+    before: pl.DataFrame
+    as_of: date
+    rows: pl.DataFrame
+    inputs: frozenset[str] = frozenset({"fact_sales"})
+
+    def of_orders(self, _name: str, _as_of: date) -> tuple[pl.DataFrame, pl.DataFrame]:
+        return self.before.clear(), self.sales[len(self.before) :]
+
+    def published(self) -> pl.DataFrame:
+        return self.rows
+
+    def restricted(self, _name: str, _asset: str, column: str, values: list[int], _as_of: date) -> pl.DataFrame:
+        return self.sales.filter(pl.col(column).is_in(list(values)))
+
+
+@pytest.mark.parametrize(
+    ("added", "days", "affected"),
+    [
+        ((3, 1, FIRST, 20), (90, 90), {7}),
+        ((1, 7, LAST + timedelta(9), 5), (90, 90), {7}),
+        ((3, 1, LAST + timedelta(9), 20), (90, 91), set()),
+        ((3, 1, LAST + timedelta(9), 20), (-5, 0), {7}),
+    ],
+    ids=["during the offer", "late, under the offer", "after the offer", "the offer goes on"],
+)
+def test_an_update_equals_the_computation_from_all_sales(
+    added: tuple[int, int, date, int], days: tuple[int, int], affected: set[int]
+) -> None:
+    rows = [(1, 1, FIRST - timedelta(7), 10), (1, 7, FIRST, 30), *sold_by(2, 3, 4), *history(december=20)]
+    before, after = sales(*rows), sales(*rows, added)
+    then, now = (LAST + timedelta(day) for day in days)
+    inputs = {
+        "offers": pl.DataFrame(
+            {
+                "special_offer_id": [1, 7],
+                "offer_type": ["No Discount", "Seasonal Discount"],
+                "first_day": [date(2011, 5, 1), FIRST],
+                "last_day": [date(2014, 11, 30), LAST],
+            }
+        ),
+        "delays": pl.DataFrame({"channel": ["online"], "days": [0]}),
+        "products": pl.DataFrame({"product_id": [1, 2, 3, 4], "subcategory_id": [1, 1, 1, 1]}),
+    }
+    published = compute((inputs | {"sales": before}).__getitem__, then)
+    changes: Any = Known(after, before, then, published)
+    whole = compute((inputs | {"sales": after}).__getitem__, now)
+    found = update(inputs.__getitem__, changes, now)
+    assert found is not None
+    assert_frame_equal(found, whole, check_dtypes=False)
+    assert affected_by(inputs.__getitem__, changes, now) == affected
 
 
 def campaign(*rows: tuple[int, int, date, int]) -> dict[str, Any]:

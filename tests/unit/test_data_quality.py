@@ -1,14 +1,17 @@
 """Data quality: real anomalies and duplicates are found, false ones are not, and scores show the rules that fail."""
 
 import math
-from datetime import date
+from datetime import date, datetime, timedelta
+from typing import Any
 
 import polars as pl
 import pytest
 
-from adventureworks.marts.quality.data_quality import _with_scores, losses
+from adventureworks.marts.quality.data_quality import _sides, _with_scores, counted_on, losses
 from adventureworks.marts.quality.data_quality.anomalies import anomalous_months, depleted_months
 from adventureworks.marts.quality.data_quality.duplicates import probable_duplicates
+
+FIRST_DAY = datetime(2013, 7, 31)
 
 
 def months(count: int) -> list[date]:
@@ -176,15 +179,56 @@ def test_a_month_without_orders_has_lost_them() -> None:
 def test_rows_that_were_set_aside_are_not_lost() -> None:
     frames = {
         "set_aside": pl.DataFrame({"table_name": ["Sales_SalesOrderDetail"], "failed": [3]}),
-        "numbers": missing("Sales_SalesOrderDetail", "numbers_are_consecutive", 5),
-        "movements": missing("Sales_SalesOrderHeader", "movement_has_its_line", 3),
+        "numbers": missing("Sales_SalesOrderDetail", "numbers_are_consecutive", 5).drop("first_key", "last_key"),
+        "gaps": pl.DataFrame({"table_name": ["Sales_SalesOrderDetail"], "first_key": ["7"], "last_key": ["7"]}),
+        "movements": moved("movement_has_its_line", FIRST_DAY, 3),
+        "beginnings": pl.DataFrame({"first_movement": [FIRST_DAY], "first_order": [FIRST_DAY]}),
         "orders": pl.DataFrame(schema={"channel": pl.String, "month": pl.Date, "orders": pl.Int64}),
     }
     assert [(rule["rule"], rule["failed"], rule["sample_keys"]) for rule in losses(frames.__getitem__)] == [
         ("numbers_are_consecutive", 2, "ID=7"),
+        ("line_has_its_movement", 0, ""),
         ("movement_has_its_line", 0, ""),
         ("months_have_their_orders", 0, ""),
     ]
+
+
+def test_only_rows_from_the_first_counterpart_on_are_checked() -> None:
+    found = pl.concat([moved("line_has_its_movement", FIRST_DAY + timedelta(day), 1) for day in (-1, 0, 5)])
+    [rule, _] = _sides(found, {"first_movement": FIRST_DAY, "first_order": None})
+    assert (rule["checked"], rule["failed"]) == (200, 2)
+    [rule, _] = _sides(found, {"first_movement": None, "first_order": None})
+    assert (rule["checked"], rule["failed"]) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("failed", "keys", "before", "now", "expected"),
+    [
+        (3, "ID=4; ID=9", (10, 0), (11, 1, 2, 2), (101, 4, "ID=2; ID=9")),
+        (3, "ID=4; ID=9", (10, 1, 7, 7), (10, 0), (100, 2, "ID=4; ID=9")),
+        (3, "ID=4; ID=9", (10, 1, 9, 9), (10, 0), None),
+        (3, "ID=4; ID=9", (10, 3, 4, 9), (10, 1, 5, 5), (100, 1, "ID=5")),
+        (0, "", (10, 1, 5, 5), (10, 0), None),
+    ],
+    ids=["another row", "one between", "the last one", "all of them", "contradiction"],
+)
+def test_a_rule_is_counted_on_unless_the_row_that_shows_it_is_repaired(
+    failed: int, keys: str, before: tuple[int, ...], now: tuple[int, ...], expected: tuple[int, int, str] | None
+) -> None:
+    def found(checked: int, failed: int, *ends: int) -> dict[str, Any]:
+        row = missing("T", "a_rule", failed).row(0, named=True)
+        first, last = (str(key) for key in ends) if ends else (None, None)
+        return row | {"checked": checked, "first_key": first, "last_key": last}
+
+    previous = {"checked": 100, "failed": failed, "sample_keys": keys}
+    rule = counted_on(previous, found(*before), found(*now))
+    assert (rule and (rule["checked"], rule["failed"], rule["sample_keys"])) == expected
+
+
+def moved(rule: str, happened: datetime, failed: int) -> pl.DataFrame:
+    """Return the result of the SELECT of movements for one moment."""
+    row = {"rule": rule, "happened": happened, "checked": 100, "failed": failed, "first_key": 7, "last_key": 7}
+    return pl.DataFrame([row])
 
 
 def missing(table: str, rule: str, failed: int) -> pl.DataFrame:

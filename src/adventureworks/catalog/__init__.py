@@ -20,6 +20,7 @@ __all__ = [
     "INGESTION",
     "LIST",
     "MARTS",
+    "ORDER_OF",
     "PLATFORM",
     "SOURCE_TABLES",
     "Analysis",
@@ -149,6 +150,17 @@ def starts_analyses(asset: str) -> bool:
 def reads_orders(mart: Mart) -> bool:
     """Return whether a mart is computed from sales orders, directly or indirectly, and so lacks withheld ones."""
     return "Sales_SalesOrderHeader" in upstream_of(mart.name)
+
+
+ORDER_OF = {
+    "Sales_SalesOrderHeader": "SalesOrderID",
+    "Sales_SalesOrderDetail": "SalesOrderID",
+    "Production_TransactionHistory": "ReferenceOrderID",
+    "Production_TransactionHistoryArchive": "ReferenceOrderID",
+    "fact_sales": "sales_order_id",
+}
+"""By table or mart: the column with the number of the sales order that a row belongs to. In movements of stock it may
+also be that of a purchase or work order."""
 
 
 @cache

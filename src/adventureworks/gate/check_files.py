@@ -18,11 +18,11 @@ import sqlglot
 import yaml
 from sqlglot import exp
 
-from adventureworks.catalog import MARTS, SOURCE_TABLES, Mart
+from adventureworks.catalog import MARTS, SOURCE_TABLES, Mart, entry
 from adventureworks.columns import columns_of
 from adventureworks.errors import PlatformError
 from adventureworks.postgres_sql import quoted
-from adventureworks.warehouse.by_month import restrict
+from adventureworks.warehouse.by_month import read_instead, restrict
 from adventureworks.warehouse.sql import in_months
 
 Kind = Literal["volume", "freshness", "uniqueness", "reference", "rows"]
@@ -138,20 +138,27 @@ def _declared_in(path: Path, asset: str, _stamp: int) -> tuple[DeclaredCheck, ..
 
 
 def check_text(
-    folder: Path, asset: str, rules: Collection[str] | None = None, months: Collection[str] | None = None
+    folder: Path,
+    asset: str,
+    rules: Collection[str] | None = None,
+    months: Collection[str] | None = None,
+    values: Collection[int] | None = None,
 ) -> str:
     """Return the checks of a table as SodaCL, restricted to `rules` if given.
 
-    `months`: the months ('YYYY-MM') to which rules that hold by month are restricted, or None for all.
+    `months`: the months ('YYYY-MM') to which rules that hold by month are restricted, or None for all. `values`: those
+    to which rules of a mart that hold for each value of a column are restricted, or None for all.
     """
     text = check_file(folder, asset).read_text(encoding="utf-8")
-    if rules is None and months is None:
+    if rules is None and months is None and values is None:
         return text
     ((header, items),) = yaml.load(text, yaml.CSafeLoader).items()
     wanted = [item for item in items for settings in item.values() if rules is None or settings["name"] in rules]
     for settings in (settings for item in wanted for settings in item.values()):
         if months is not None and _is_by_month(settings):
             settings["fail query"] = within_months(settings["fail query"], MARTS[asset], months)
+        if values is not None and (by := settings.get("attributes", {}).get("by")):
+            settings["fail query"] = within_values(settings["fail query"], MARTS[asset], by, values)
     return yaml.dump({header: wanted}, Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=True)
 
 
@@ -160,16 +167,31 @@ def within_months(query: str, mart: Mart, months: Collection[str]) -> str:
 
     The mart and the inputs that change it by month are restricted. Raises PlatformError if the query cannot be parsed.
     """
-    try:
-        tree = sqlglot.parse_one(query, dialect="postgres")
-    except sqlglot.errors.SqlglotError as error:
-        raise PlatformError(f"A check of {mart.name} is not valid SQL: {error}.", "Fix its check file.") from error
+    tree = _parsed(query, mart)
     restrict(tree, mart, (mart.name, *mart.by_month), months)
     restricted = tree.sql(dialect="postgres")
     if not mart.echoes:
         return restricted
     # The months that echo in these are read too, but not completely.
     return f"select * from ({restricted}) as found where {in_months(quoted(mart.dated), months)}"
+
+
+def within_values(query: str, mart: Mart, column: str, values: Collection[int]) -> str:
+    """Return a rule's SELECT that reads only the rows of a mart with one of these values in a column.
+
+    Raises PlatformError if the query cannot be parsed.
+    """
+    tree = _parsed(query, mart)
+    listed = ", ".join(str(value) for value in sorted(values))
+    read_instead(tree, [mart.name], lambda _: f"{quoted(column)} in ({listed})" if listed else "false")
+    return tree.sql(dialect="postgres")
+
+
+def _parsed(query: str, mart: Mart) -> exp.Expr:
+    try:
+        return sqlglot.parse_one(query, dialect="postgres")
+    except sqlglot.errors.SqlglotError as error:
+        raise PlatformError(f"A check of {mart.name} is not valid SQL: {error}.", "Fix its check file.") from error
 
 
 def variables_of(text: str) -> frozenset[str]:
@@ -216,9 +238,7 @@ def _declared(asset: str, item: dict[str, Any]) -> DeclaredCheck:
     if by_month and not (query and asset in MARTS and MARTS[asset].incremental):
         raise ValueError(f"{settings['name']} cannot hold by month")
     by = attributes.get("by", "")
-    if by and not (
-        query and asset in SOURCE_TABLES and by in {column.name for column in columns_of(SOURCE_TABLES[asset])}
-    ):
+    if by and not (query and by in {column.name for column in columns_of(entry(asset))}):
         raise ValueError(f"{settings['name']} cannot hold by {by}")
     return DeclaredCheck(asset, settings["name"], kind, line, dimension, meaning, columns, query, by_month, by)
 

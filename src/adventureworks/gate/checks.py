@@ -72,13 +72,15 @@ def run_checks(
     *,
     only: Mapping[str, Collection[str]] | None = None,
     months: Mapping[str, Collection[str]] | None = None,
+    values: Mapping[str, Collection[int]] | None = None,
 ) -> list[CheckOutcome]:
     """Run the checks of these assets against the candidate views in `schema`, and return one outcome per check.
 
     `folder` contains the check files, `variables` the values that they use (`least_rows_<table>`,
     `stale_before_<table>`, `as_of`, for a tolerant mart also `declared_rules`). `only`: by table, the rules to run if
     not all of them. `months`: by mart, the months to which rules that hold by month are restricted, if not all months
-    can have changed. Raises ServiceUnavailable if the warehouse does not answer.
+    can have changed. `values`: by mart, in the same way, those to which rules that hold for each value of a column
+    (`by`) are restricted. Raises ServiceUnavailable if the warehouse does not answer.
     """
     from adventureworks.gate.soda import checked_schema
 
@@ -93,9 +95,8 @@ def run_checks(
                 continue
             try:
                 with contained(asset, "checks_are_evaluated", "checked"):
-                    outcomes += _check_table(
-                        source, folder, declared, variables, (only or {}).get(asset), (months or {}).get(asset)
-                    )
+                    rules, restricted = (only or {}).get(asset), ((months or {}).get(asset), (values or {}).get(asset))
+                    outcomes += _check_table(source, folder, declared, variables, rules, restricted)
             except TableBlocked as fault:
                 outcomes.append(CheckOutcome(asset, fault.rule, "error", None, fault.detail, (), "validity"))
     return outcomes
@@ -107,15 +108,16 @@ def _check_table(
     declared: Sequence[DeclaredCheck],
     variables: Mapping[str, str],
     rules: Collection[str] | None,
-    months: Collection[str] | None,
+    restricted: tuple[Collection[str] | None, Collection[int] | None],
 ) -> list[CheckOutcome]:
+    """Return the outcomes of a table's checks. `restricted`: see `months` and `values` of `check_text`."""
     from adventureworks.gate.soda import scan_table
 
     key = _shown_key(declared)
     if rules is not None and all(check.rule in rules for check in declared):
         # Nothing is left out of the file.
         rules = None
-    text = check_text(folder, declared[0].table, rules, months)
+    text = check_text(folder, declared[0].table, rules, *restricted)
     declared = [check for check in declared if rules is None or check.rule in rules]
     missing = sorted(variables_of(text) - set(variables))
     if missing:

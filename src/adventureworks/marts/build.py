@@ -18,6 +18,7 @@ from adventureworks.columns import columns_of, key_of
 from adventureworks.due import Months, NothingToDo, Plan
 from adventureworks.errors import CandidateLost, ServiceUnavailable
 from adventureworks.marts import models
+from adventureworks.marts.changes import Changes, changes_since
 from adventureworks.marts.plan import plan_now
 from adventureworks.postgres_sql import quoted
 from adventureworks.settings import Settings
@@ -29,7 +30,6 @@ from adventureworks.warehouse.postgres import (
     WarehouseConnection,
     column_type,
     reuse_connections,
-    rows_of,
 )
 from adventureworks.warehouse.session import Data, Session
 from adventureworks.warehouse.sql import equal, in_months, names, same, table
@@ -123,7 +123,9 @@ def _build(settings: Settings, dag: str, run_id: str, requested: Mapping[str, Mo
                     version = todo.inputs[mart.part.input]
                     candidate.record_part(session.records, run_id, mart, version, contents)
                 parameters = {"as_of": todo.as_of, "run_id": run_id}
-                changed[mart.name] = _stage(session, mart, todo, parameters, built)
+                model = None if mart.name in (requested or {}) else _by_mart(dag, todo.models)[mart.name]
+                changes = changes_since(session, mart, model) if model else None
+                changed[mart.name] = _stage(session, mart, todo, parameters, built, changes)
                 candidate.record(session, attempt, mart)
                 built.append(mart.name)
         session.records.execute("delete from ops.build where dag = %s", (dag,))
@@ -174,10 +176,12 @@ def _stage(
     todo: Plan,
     parameters: Mapping[str, Any],
     candidates: Sequence[str],
+    changes: Changes | None,
 ) -> Months:
     """Compute `mart__rows`, and point the candidate view at the mart with these rows in place.
 
-    Returns the months with rows that differ from the published ones; only these are staged.
+    `changes`: those since the published version, if its rows may be used. Returns the months with rows that differ from
+    the published ones; only these are staged.
     """
     rows, months = table("staging", f"{mart.name}__rows"), todo.months[mart.name]
     if mart.part and months == ():
@@ -192,7 +196,7 @@ def _stage(
             parameters,
         )
     else:
-        _stage_computed(session, mart, parameters, candidates)
+        _stage_computed(session, mart, parameters, candidates, changes)
     last = publication.newest(session.records, mart.name)
     # If the contract or the checks changed, rows that stay the same have to be validated too.
     if last is not None and last.model == _by_mart(mart.dag, todo.models)[mart.name]:
@@ -255,17 +259,14 @@ def _has_new_row(data: Data, mart: Mart) -> bool:
     return found is not None
 
 
-def _stage_computed(session: Session, mart: Mart, parameters: Mapping[str, Any], candidates: Sequence[str]) -> None:
+def _stage_computed(
+    session: Session, mart: Mart, parameters: Mapping[str, Any], candidates: Sequence[str], changes: Changes | None
+) -> None:
     """Compute a mart in Python, from what its SELECTs read in this transaction."""
-
-    def read(name: str) -> pl.DataFrame:
-        query = models.rendered(mart, name, candidates)
-        if models.reads_data(mart, name):
-            return session.data.frame(query, parameters)
-        return rows_of(session.records, query, parameters)
-
-    columns = columns_of(mart)
-    frame = models.compute(mart, read, parameters["as_of"])
+    read, as_of, columns = models.reader(session, mart, parameters, candidates), parameters["as_of"], columns_of(mart)
+    frame = models.updated(mart, read, changes, as_of) if changes else None
+    if frame is None:
+        frame = models.compute(mart, read, as_of)
     if frame.is_empty():
         frame = pl.DataFrame(schema={column.name: column.dtype for column in columns})
     frame = frame.select(pl.col(column.name).cast(column.dtype) for column in columns)

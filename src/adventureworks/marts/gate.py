@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date, timedelta
 from functools import partial
 from pathlib import Path
@@ -13,7 +13,7 @@ from adventureworks import incidents
 from adventureworks.catalog import Mart
 from adventureworks.columns import columns_of, key_of
 from adventureworks.due import Months, NothingToDo
-from adventureworks.errors import TableBlocked
+from adventureworks.errors import PlatformError, TableBlocked
 from adventureworks.gate import results
 from adventureworks.gate.approval import command_for
 from adventureworks.gate.check_files import declared_checks, declared_rules
@@ -21,8 +21,9 @@ from adventureworks.gate.checks import CheckOutcome, run_checks
 from adventureworks.gate.contract import EXAMPLES, validate
 from adventureworks.gate.verdict import FAILED
 from adventureworks.incidents import Finding, Incident, events
-from adventureworks.marts import approval
+from adventureworks.marts import approval, models
 from adventureworks.marts.build import Build, build, let_pass, refuse, replaced, require_staged, unpublished
+from adventureworks.marts.changes import changes_since, differing
 from adventureworks.marts.plan import plan_now
 from adventureworks.postgres_sql import quoted
 from adventureworks.settings import Settings
@@ -159,8 +160,12 @@ def _check_outcomes(
     # Only a report on all checks needs them, and they are in a hundred files.
     if any(mart.tolerant for mart in checked):
         variables["declared_rules"] = declared_rules(settings.checks_folder)
+    values: dict[str, Collection[int]] = {}
     with warehouse.connect(f"gate {dag}") as session:
         for mart in checked:
+            affected = _affected(settings, session, mart, built)
+            if affected is not None:
+                values[mart.name] = affected
             last = publication.newest(session.records, mart.name)
             least = least_rows(last, built.models[mart.name], built.as_of, settings.least_share_of_rows)
             variables[f"least_rows_{mart.name}"] = str(least)
@@ -169,8 +174,37 @@ def _check_outcomes(
     # Includes months that came out the same, because their inputs changed.
     months = {name: found for name, found in built.months.items() if found and len(found) <= FEW_MONTHS}
     return run_checks(
-        warehouse, settings.checks_folder / "marts", [mart.name for mart in checked], variables, months=months
+        warehouse,
+        settings.checks_folder / "marts",
+        [mart.name for mart in checked],
+        variables,
+        months=months,
+        values=values,
     )
+
+
+def _affected(settings: Settings, session: Session, mart: Mart, built: Build) -> set[int] | None:
+    """Return the values of a mart for which rules that hold for each value of a column (`by`) can find anything.
+
+    These are the values of rows that differ from the published ones, and those that the mart's package names. None: all
+    values, as there is no published version that passed all its rules.
+    """
+    try:
+        columns = {check.by for check in declared_checks(settings.checks_folder / "marts", mart.name)} - {""}
+    except PlatformError:
+        # The scan reports it.
+        return None
+    if not columns:
+        return None
+    last = publication.newest(session.records, mart.name)
+    changes = changes_since(session, mart, built.models[mart.name])
+    if changes is None or last is None or last.verdict != "passed":
+        return None
+    read = models.reader(session, mart, {"as_of": built.as_of, "run_id": ""})
+    named = models.affected(mart, read, changes, built.as_of)
+    if named is None:
+        return None
+    return {*named, *(value for name in columns for value in differing(session.data, mart, name))}
 
 
 def must_be_checked(mart: Mart, built: Build, folder: Path) -> bool:

@@ -15,6 +15,8 @@ from datetime import date
 from functools import cache, lru_cache
 from importlib import import_module, resources
 from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 import sqlglot
@@ -25,8 +27,14 @@ from adventureworks.catalog import MARTS, Mart
 from adventureworks.due import Months
 from adventureworks.errors import PlatformError
 from adventureworks.marts import prediction
+from adventureworks.postgres_sql import quoted
 from adventureworks.warehouse import dialect, layout
 from adventureworks.warehouse.by_month import restrict
+from adventureworks.warehouse.postgres import rows_of
+from adventureworks.warehouse.session import Session
+
+if TYPE_CHECKING:
+    from adventureworks.marts.changes import Changes
 
 DIALECT = "snowflake"
 """The dialect that models are written in."""
@@ -51,11 +59,18 @@ def queries_of(mart: Mart) -> Mapping[str, str]:
     return {file.stem: file.read_text(encoding="utf-8") for file in files}
 
 
-def rendered(mart: Mart, name: str, candidates: Collection[str] = (), months: Months = None) -> str:
+def rendered(
+    mart: Mart,
+    name: str,
+    candidates: Collection[str] = (),
+    months: Months = None,
+    rows: Mapping[str, str] = MappingProxyType({}),
+) -> str:
     """Return one of the model's SELECTs in the warehouse's dialect, with pyformat parameters.
 
     The marts in `candidates` are read from `staging`. `months`: the months whose rows are needed, if not all are. The
     rows of other months are then wrong, because only what these months depend on is read of the inputs by month.
+    `rows`: by table or mart, a SELECT in the warehouse's dialect that is read in its place.
     """
     parsed = _parsed(mart, name)
     if months is not None:
@@ -63,15 +78,53 @@ def rendered(mart: Mart, name: str, candidates: Collection[str] = (), months: Mo
     for reference in parsed.find_all(exp.Table):
         if reference.db == "marts" and reference.name in candidates:
             reference.set("db", exp.to_identifier("staging"))
+        if reference.name in rows:
+            alias = reference.alias_or_name
+            reference.replace(exp.alias_(exp.to_table(_place_of(reference.name)), alias, table=True))
     for placeholder in list(parsed.find_all(exp.Placeholder)):
         # psycopg and Snowflake's connector both bind %(name)s.
         placeholder.replace(exp.Var(this=f"%({placeholder.name})s"))
-    return parsed.sql(dialect=TARGET_DIALECT, identify=True, comments=False)
+    select = parsed.sql(dialect=TARGET_DIALECT, identify=True, comments=False)
+    for asset, query in rows.items():
+        select = select.replace(quoted(_place_of(asset)), f"({query})")
+    return select
+
+
+def _place_of(asset: str) -> str:
+    """Return a name that no table has, in place of a SELECT."""
+    return f"{asset}__rows_of_a_select"
+
+
+def tables_of(mart: Mart, name: str) -> frozenset[tuple[str, str]]:
+    """Return the tables that one of the model's SELECTs reads, each as its schema and its name."""
+    return frozenset((found.db, found.name) for found in _parsed(mart, name).find_all(exp.Table) if found.db)
+
+
+def has_parameter(mart: Mart, name: str, parameter: str) -> bool:
+    """Return whether the rows of one of the model's SELECTs depend on a parameter."""
+    return any(found.name == parameter for found in _parsed(mart, name).find_all(exp.Placeholder))
+
+
+def constants_of(mart: Mart, name: str) -> frozenset[str]:
+    """Return the texts that one of the model's SELECTs contains."""
+    return frozenset(found.name for found in _parsed(mart, name).find_all(exp.Literal) if found.is_string)
 
 
 def reads_data(mart: Mart, name: str) -> bool:
     """Return whether one of the model's SELECTs reads data; otherwise it reads the platform's records, or no table."""
     return dialect.reads_data(_parsed(mart, name))
+
+
+def reader(session: Session, mart: Mart, parameters: Mapping[str, Any], candidates: Collection[str] = ()) -> Read:
+    """Return what reads the SELECTs of a mart's package in a session. The marts in `candidates` are read as staged."""
+
+    def read(name: str) -> pl.DataFrame:
+        query = rendered(mart, name, candidates)
+        if reads_data(mart, name):
+            return session.data.frame(query, parameters)
+        return rows_of(session.records, query, parameters)
+
+    return read
 
 
 def _parsed(mart: Mart, name: str) -> exp.Expr:
@@ -86,6 +139,23 @@ def compute(mart: Mart, read: Read, as_of: date) -> pl.DataFrame:
     package = import_module(f"{__package__}.{mart.domain}.{mart.name}")
     rows: pl.DataFrame = package.compute(read, as_of)
     return rows
+
+
+def updated(mart: Mart, read: Read, changes: Changes, as_of: date) -> pl.DataFrame | None:
+    """Return what `compute` would return, from the published rows and what has changed since they were computed.
+
+    None if the mart's package cannot tell, or has no such function.
+    """
+    update = getattr(import_module(f"{__package__}.{mart.domain}.{mart.name}"), "update", None)
+    rows: pl.DataFrame | None = update(read, changes, as_of) if update else None
+    return rows
+
+
+def affected(mart: Mart, read: Read, changes: Changes, as_of: date) -> Collection[int] | None:
+    """Return the keys of the rows of a mart whose rules have to be checked again; None: of all rows."""
+    find = getattr(import_module(f"{__package__}.{mart.domain}.{mart.name}"), "affected", None)
+    keys: Collection[int] | None = find(read, changes, as_of) if find else None
+    return keys
 
 
 def digests(checks: Path) -> dict[str, str]:
@@ -104,7 +174,8 @@ def _stamped(mart: Mart, checks: Path) -> tuple[tuple[str, int], ...]:
         model = [home / f"{mart.name}.sql"]
     else:
         # A package may use any Python module of its domain.
-        model = sorted([*home.rglob("*.py"), *(home / mart.name).glob("*.sql"), Path(prediction.__file__)])
+        shared = [Path(prediction.__file__), Path(__file__).with_name("changes.py")]
+        model = sorted([*home.rglob("*.py"), *(home / mart.name).glob("*.sql"), *shared])
     files = [str(file) for file in (*model, checks / f"{mart.name}.yml")]
     return tuple((file, os.stat(file).st_mtime_ns) for file in files if os.path.exists(file))
 

@@ -1,8 +1,8 @@
-"""SELECTs that are restricted to the rows of some months."""
+"""SELECTs that are restricted to some rows of their tables, such as those of some months."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 import sqlglot
 from sqlglot import exp
@@ -20,11 +20,16 @@ def restrict(tree: exp.Expr, mart: Mart, assets: Collection[str], months: Collec
     whose echoes they are.
     """
     needed = sorted({shifted_key(month, -echo) for month in months for echo in (0, *mart.echoes)})
+    read_instead(tree, assets, lambda asset: _in_months(asset, needed))
+
+
+def read_instead(tree: exp.Expr, assets: Collection[str], condition_of: Callable[[str], str]) -> None:
+    """Change a parsed SELECT so that it reads only the rows of these tables and marts that meet a condition."""
     for found in list(tree.find_all(exp.Table)):
         if found.name in assets:
             alias = found.alias or found.name
             found.set("alias", None)
-            condition = sqlglot.parse_one(_in_months(found.name, needed), dialect="postgres")
+            condition = sqlglot.parse_one(condition_of(found.name), dialect="postgres")
             found.replace(exp.select("*").from_(found.copy()).where(condition).subquery(alias))
 
 

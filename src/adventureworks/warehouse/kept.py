@@ -103,11 +103,7 @@ def restore(session: Session, entry: SourceTable | Mart, target: int, version: i
     Return the number of changed rows and their months. May be repeated if the process dies.
     """
     data, columns, key = session.data, [column.name for column in columns_of(entry)], key_of(entry)
-    # The first change after the target version kept the row as it was then.
-    earlier = (
-        f"(select distinct on ({names(key)}) * from {_table(entry)} where {quoted(VERSION)} > {target}"
-        f" order by {names(key)}, {quoted(VERSION)})"
-    )
+    earlier = _first_changes(entry, target)
     touched = f"({names(key, 'p')}) in (select {names(key, 'e')} from {earlier} as e)"
     returning = f"(select * from {earlier} as e where {quoted(EXISTED)})"
     keep(session, entry, version, returning, touched)
@@ -123,6 +119,55 @@ def restore(session: Session, entry: SourceTable | Mart, target: int, version: i
     data.execute(f"insert into {published(entry)} ({names(columns)}) select {names(columns)} from {returning} as e")
     row = data.execute(f"select count(*) from {changed} as k").fetchone()
     return int(row[0]) if row else 0, months
+
+
+def has_changes_since(session: Session, entry: SourceTable | Mart, version: int) -> bool:
+    """Return whether everything that later versions than this one changed is kept.
+
+    It is not if one of them changed rows without keeping any, as the erasure of a person does.
+    """
+    if oldest(session.records, entry.asset) > version:
+        return False
+    changing = session.records.execute(
+        "select version from ops.publication where asset = %s and version > %s and changed_rows > 0",
+        (entry.asset, version),
+    ).fetchall()
+    found = session.data.execute(
+        f"select distinct {quoted(VERSION)} from {_table(entry)} where {quoted(VERSION)} > {version}"
+    ).fetchall()
+    return {number for (number,) in changing} <= {number for (number,) in found}
+
+
+def values_since(entry: SourceTable | Mart, version: int, column: str) -> str:
+    """Return a SELECT of the values that a column has, or had, in rows that were changed after a version."""
+    changed = f"select * from {_table(entry)} where {quoted(VERSION)} > {version}"
+    if column in key_of(entry):
+        # The key is always kept, and never changes.
+        return f"select distinct {quoted(column)} from ({changed}) as c"
+    return (
+        f"select {quoted(column)} from ({changed}) as c where {quoted(EXISTED)} union"
+        f" select p.{quoted(column)} from {published(entry)} as p join ({changed}) as c"
+        f" on {equal(key_of(entry), 'c', 'p')}"
+    )
+
+
+def rows_as_of(entry: SourceTable | Mart, version: int, condition: str) -> str:
+    """Return a SELECT of the rows of a version that meet a condition on their columns."""
+    columns, earlier = names(column.name for column in columns_of(entry)), _first_changes(entry, version)
+    return (
+        f"select {columns} from {published(entry)} as p where {condition}"
+        f" and not exists (select 1 from {earlier} as e where {equal(key_of(entry), 'e', 'p')})"
+        f" union all select {columns} from {earlier} as e where {quoted(EXISTED)} and {condition}"
+    )
+
+
+def _first_changes(entry: SourceTable | Mart, version: int) -> str:
+    """Return a subquery of the first change of each row after a version, which kept the row as it was then."""
+    key = names(key_of(entry))
+    return (
+        f"(select distinct on ({key}) * from {_table(entry)}"
+        f" where {quoted(VERSION)} > {version} order by {key}, {quoted(VERSION)})"
+    )
 
 
 def _months(data: Data, queries: list[str]) -> set[str]:

@@ -176,6 +176,10 @@ def _make_table(data: Data, entry: SourceTable | Mart, present: Mapping[str, Col
     if entry.asset in _READ_BY_MONTH and (day := _day_column(entry)):
         # Builds and checks of a few months would otherwise scan the whole table.
         data.add_index(schema, entry.asset, [day])
+    order = catalog.ORDER_OF.get(entry.asset)
+    if order and order != key_of(entry)[0]:
+        # Rules about orders are evaluated for the changed ones alone.
+        data.add_index(schema, entry.asset, [order])
     english = language("en")
     meanings = {name: found.meaning for name, found in dictionary.definitions(entry, english).items()}
     data.describe(schema, entry.asset, dictionary.grain(entry, english), meanings)

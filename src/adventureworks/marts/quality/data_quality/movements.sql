@@ -1,7 +1,6 @@
--- Grain: one direction in which the lines of sales orders and the movements of stock that they caused are compared.
--- The two tables are written and can be lost independently. A changed line causes a second movement, so that only the
--- existence of the other side is compared, by order and product. Lines from before the first movement and movements from
--- before the first order are not checked: either table may have been emptied of old rows.
+-- Grain: one moment of lines of sales orders, or of the movements of stock that they caused, and whether the other side
+-- is there. The two tables are written and can be lost independently. A changed line causes a second movement, so that
+-- only the existence of the other side is compared, by order and product.
 with movements as (
     select ReferenceOrderID as order_id, ProductID as product_id, TransactionDate as happened
     from raw.Production_TransactionHistory
@@ -44,27 +43,23 @@ compared as (
         and s.product_id = m.product_id
 )
 select
-    'Sales_SalesOrderDetail' as table_name,
     'line_has_its_movement' as rule,
-    'completeness' as dimension,
-    'warning' as severity,
+    c.happened,
     cast(sum(cast(c.lines as bigint)) as bigint) as checked,
     cast(sum(cast(case when c.movements is null then c.lines else 0 end as bigint)) as bigint) as failed,
-    'SalesOrderDetailID' as key_name,
-    cast(min(case when c.movements is null then c.first_line end) as varchar) as first_key,
-    cast(max(case when c.movements is null then c.last_line end) as varchar) as last_key
+    min(case when c.movements is null then c.first_line end) as first_key,
+    max(case when c.movements is null then c.last_line end) as last_key
 from compared as c
-where c.happened >= (select min(m.happened) from movements as m)
+where c.happened is not null
+group by c.happened
 union all
 select
-    'Sales_SalesOrderHeader' as table_name,
     'movement_has_its_line' as rule,
-    'completeness' as dimension,
-    'warning' as severity,
+    c.moved as happened,
     cast(sum(cast(c.movements as bigint)) as bigint) as checked,
     cast(sum(cast(case when c.lines is null then c.movements else 0 end as bigint)) as bigint) as failed,
-    'SalesOrderID' as key_name,
-    cast(min(case when c.lines is null then c.order_id end) as varchar) as first_key,
-    cast(max(case when c.lines is null then c.order_id end) as varchar) as last_key
+    min(case when c.lines is null then c.order_id end) as first_key,
+    max(case when c.lines is null then c.order_id end) as last_key
 from compared as c
-where c.moved >= (select min(h.OrderDate) from raw.Sales_SalesOrderHeader as h)
+where c.moved is not null
+group by c.moved

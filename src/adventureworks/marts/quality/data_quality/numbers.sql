@@ -1,34 +1,29 @@
--- Grain: one table whose rows are numbered one after the other, with the numbers that no row has.
+-- Grain: one table whose rows are numbered one after the other, with the count of the numbers that no row has.
 with numbers as (
-    select 'Sales_SalesOrderHeader' as table_name, 'SalesOrderID' as key_name, SalesOrderID as number
+    select
+        'Sales_SalesOrderHeader' as table_name,
+        'SalesOrderID' as key_name,
+        count(*) as present,
+        min(SalesOrderID) as first_number,
+        max(SalesOrderID) as last_number
     from raw.Sales_SalesOrderHeader
     union all
-    select 'Sales_SalesOrderDetail', 'SalesOrderDetailID', SalesOrderDetailID
+    select 'Sales_SalesOrderDetail', 'SalesOrderDetailID', count(*), min(SalesOrderDetailID), max(SalesOrderDetailID)
     from raw.Sales_SalesOrderDetail
     union all
-    select 'Purchasing_PurchaseOrderHeader', 'PurchaseOrderID', PurchaseOrderID
+    select 'Purchasing_PurchaseOrderHeader', 'PurchaseOrderID', count(*), min(PurchaseOrderID), max(PurchaseOrderID)
     from raw.Purchasing_PurchaseOrderHeader
     union all
-    select 'Production_WorkOrder', 'WorkOrderID', WorkOrderID
+    select 'Production_WorkOrder', 'WorkOrderID', count(*), min(WorkOrderID), max(WorkOrderID)
     from raw.Production_WorkOrder
-),
-followed as (
-    select
-        n.table_name,
-        n.key_name,
-        n.number,
-        lag(n.number) over (partition by n.table_name order by n.number) as number_before
-    from numbers as n
 )
 select
-    f.table_name,
+    n.table_name,
     'numbers_are_consecutive' as rule,
     'completeness' as dimension,
     'warning' as severity,
-    cast(max(f.number) - min(f.number) + 1 as bigint) as checked,
-    cast(max(f.number) - min(f.number) + 1 - count(*) as bigint) as failed,
-    f.key_name,
-    cast(min(case when f.number - f.number_before > 1 then f.number_before + 1 end) as varchar) as first_key,
-    cast(max(case when f.number - f.number_before > 1 then f.number - 1 end) as varchar) as last_key
-from followed as f
-group by f.table_name, f.key_name
+    cast(n.last_number - n.first_number + 1 as bigint) as checked,
+    cast(n.last_number - n.first_number + 1 - n.present as bigint) as failed,
+    n.key_name
+from numbers as n
+where n.present > 0
