@@ -13,7 +13,7 @@ from adventureworks.errors import ServiceUnavailable
 from adventureworks.gate import detect
 from adventureworks.orchestration import connections
 from adventureworks.orchestration.watcher import SourceChanged
-from adventureworks.settings import settings
+from adventureworks.settings import Settings, settings
 
 
 class FakeSource:
@@ -41,11 +41,20 @@ def rests(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return slept
 
 
-def first_event(monkeypatch: pytest.MonkeyPatch, asked: FakeSource, differences: Iterator[str | None]) -> Any:
+def first_event(
+    monkeypatch: pytest.MonkeyPatch, asked: FakeSource, differences: Iterator[str | Exception | None]
+) -> Any:
     """Return the payload of the first event, if the polls find these differences."""
     monkeypatch.setattr(connections, "with_source", lambda stated: stated)
     monkeypatch.setattr(source, "open_source", lambda stated: asked)
-    monkeypatch.setattr(detect, "difference", lambda stated: next(differences))
+
+    def difference(stated: Settings) -> str | None:
+        found = next(differences)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    monkeypatch.setattr(detect, "difference", difference)
 
     async def event() -> Any:
         return (await anext(SourceChanged().run())).payload
@@ -66,3 +75,9 @@ def test_a_source_that_does_not_tell_is_polled_after_the_interval(
     found = first_event(monkeypatch, FakeSource(answer), iter((None, "change")))
     assert found == {"difference": "change"}
     assert rests == [pytest.approx(settings().watch_seconds, abs=5)]
+
+
+def test_a_poll_that_fails_is_repeated_after_the_interval(monkeypatch: pytest.MonkeyPatch, rests: list[float]) -> None:
+    failure = ServiceUnavailable("The warehouse does not answer.", "Wait.")
+    assert first_event(monkeypatch, FakeSource(), iter((failure, "change"))) == {"difference": "change"}
+    assert rests == [settings().watch_seconds]

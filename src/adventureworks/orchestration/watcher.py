@@ -48,7 +48,10 @@ class SourceChanged(BaseEventTrigger):
             else:
                 if batching.starts(found, asyncio.get_running_loop().time()):
                     yield TriggerEvent({"difference": found})
-            await _rest(stated)
+                await _rest(stated)
+                continue
+            # What was written before may still not be polled: waiting for a write would return at once.
+            await asyncio.sleep(stated.watch_seconds)
 
 
 async def _rest(stated: Settings) -> None:
