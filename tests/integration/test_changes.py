@@ -70,7 +70,7 @@ def alter(session: Session, asset: str, chance: Random) -> None:
     replaced = f"({key}) in (select {key} from picked)" if kind != "add" else "false"
     last = publication.newest(session.records, asset)
     assert last
-    kept.keep(session.data, found, last.version + 1, "altered", replaced)
+    kept.keep(session, found, last.version + 1, "altered", replaced)
     session.data.execute(f"delete from {published(found)} as p where {replaced}")
     session.data.execute(f"insert into {published(found)} select * from altered")
     record(session, asset)

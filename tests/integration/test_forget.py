@@ -347,6 +347,35 @@ def test_a_correction_does_not_bring_a_forgotten_person_back(pipeline: Pipeline,
     ) == [(f"forgotten-{person}", 2)]
 
 
+def test_corrections_that_were_taken_back_are_not_published_after_the_person_is_forgotten(
+    pipeline: Pipeline, person: int, tmp_path: Path
+) -> None:
+    asset, file = "Production_ProductReview", tmp_path / "rows.json"
+    # The other rows change, too, so that the table does not look older without this one.
+    rate = 'update "Production"."ProductReview" set "ModifiedDate" = now(), "Rating" = case "EmailAddress"'
+    pipeline.change(f'{rate} when %s then 9 else "Rating" end', (MAIL,))
+    assert list(pipeline.ingest().opened) == [asset]
+    quarantine.export(pipeline.settings, asset, file, None)
+    [row] = json.loads(file.read_text())
+    file.write_text(json.dumps([{**row, "Rating": "2"}]))
+    quarantine.run_replay(pipeline.settings, asset, file, "", "ann", False)
+    pipeline.ingest()
+    with pipeline.session() as session:
+        [(key, published)] = decisions.corrections(session.records, asset).items()
+    quarantine.undo(pipeline.settings, asset, "", True, "ann", "wrong")
+    with pipeline.session() as session:
+        # From rows that a blocked run has set aside meanwhile.
+        second = Correction({**published.row, "Rating": "1"}, published.replaces)
+        decisions.correct(session.records, asset, {key: second}, "ann")
+    quarantine.undo(pipeline.settings, asset, "", True, "ann", "wrong")
+    run(pipeline, person)
+    assert found(pipeline, FIRST, MAIL) == set()
+    rated = 'select count(*) from raw."Production_ProductReview" where "Rating" = 2 and "ReviewerName" like %s'
+    assert pipeline.published(rated, ("forgotten-%",)) == [(1,)]
+    pipeline.ingest()
+    assert pipeline.published(rated, ("forgotten-%",)) == [(0,)]
+
+
 def test_the_orders_of_a_store_stay_when_its_contact_is_forgotten(pipeline: Pipeline, person: int) -> None:
     comment = "leave at the gate"
     [(contact,)] = pipeline.at_source(

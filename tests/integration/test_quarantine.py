@@ -294,14 +294,18 @@ def test_the_values_of_a_correction_that_is_taken_back_are_not_published(
 
 
 def test_a_correction_that_is_taken_back_while_it_is_published_is_taken_back_by_the_next_run(
-    pipeline: Pipeline, row: int, tmp_path: Path
+    pipeline: Pipeline, row: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """Even if another one was made and taken back meanwhile."""
     replay(pipeline, exported(pipeline, tmp_path / "rows.csv", TransactionType="S"))
     run_id = "ingest_source/in_progress"
     for group in detect.detect(pipeline.settings, run_id):
         load.load(pipeline.settings, run_id, group)
     judge.judge(pipeline.settings, run_id)
     commands.undo(pipeline.settings, TABLE, str(row), False, "bob", "wrong row")
+    replay(pipeline, exported(pipeline, tmp_path / "again.csv", TransactionType="P"))
+    commands.undo(pipeline.settings, TABLE, str(row), False, "bob", "wrong row")
+    assert [one["rows"] for one in listed(pipeline, capsys)["decisions"]] == [1]
     publish.publish(pipeline.settings, run_id)
     assert published(pipeline, row)[0] == "S"
     change_another_row(pipeline, row)

@@ -13,7 +13,7 @@ from adventureworks.catalog import SOURCE_TABLES, SourceTable
 from adventureworks.columns import columns_of, key_of
 from adventureworks.gate.check_files import references
 from adventureworks.gate.contract import validate
-from adventureworks.gate.forget import ENTRIES, Erasure
+from adventureworks.gate.forget import ENTRIES, Erasure, mentions
 from adventureworks.gate.pseudonyms import belongs, identifying, is_left_out, pseudonymised
 from adventureworks.settings import Settings
 from adventureworks_sample import generate
@@ -57,10 +57,27 @@ def _as_text(rows: pl.DataFrame) -> pl.DataFrame:
 
 def test_a_text_is_found_however_a_mail_a_workbook_or_json_writes_it() -> None:
     text = 'O\'Brien "R&D" <ann@example.com>'
-    found = Erasure(values={text}).replacements(7)
+    found = Erasure(values={text}).replacements(7).texts
     written = (text, text.lower(), str(markupsafe.escape(text)), html.escape(text), json.dumps(text)[1:-1])
     assert {*written, 'O\'Brien "R&amp;D" &lt;ann@example.com&gt;'} <= found.keys()
     assert set(found.values()) == {"forgotten-7-1"}
+
+
+def test_a_short_text_is_replaced_as_a_whole_word_only() -> None:
+    found = Erasure()
+    person = {"Title": ["Mrs."], "FirstName": ["Al"], "LastName": ["Yu"], "Suffix": ["1.5"]}
+    found.add(SOURCE_TABLES["Person_Person"], "raw.Person_Person", pl.DataFrame(person))
+    address = pl.DataFrame({"AddressLine1": ["12 Elm"], "AddressLine2": ["B-12"]})
+    found.add(SOURCE_TABLES["Person_Address"], "raw.Person_Address", address)
+    replacements = found.replacements(7)
+    for before, after in {
+        "Al Yu, 12 Elm (B-12).": "forgotten-7-2, forgotten-7-1 (forgotten-7-3).",
+        json.dumps(["one\nAl Yu"]): json.dumps(["one\nforgotten-7-2"]),
+        "<b>al yu</b> Al Yu Al Yu": "<b>forgotten-7-2</b> forgotten-7-2 forgotten-7-2",
+        "Al Yuste, Sal Yu, 112 Elm, 12 Elmer, AB-12, B-123, Mrs. X, 1.5": None,
+    }.items():
+        assert replacements.applied(before) == (after or before)
+        assert mentions(before.encode(), replacements) == bool(after)
 
 
 def test_only_the_rows_of_forgotten_people_change() -> None:

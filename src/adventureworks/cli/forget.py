@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 
@@ -18,7 +18,7 @@ from adventureworks.incidents.privacy import plain_line
 from adventureworks.reports import delivery
 from adventureworks.settings import Settings
 from adventureworks.warehouse import forgotten, open_records, open_warehouse
-from adventureworks.warehouse.forgotten import Record
+from adventureworks.warehouse.forgotten import Record, Replacements
 from adventureworks.warehouse.state import is_laid_out
 
 FILES = "filed reports"
@@ -118,9 +118,9 @@ def _look(here: Settings, person: int, known: Erasure | None) -> _Found | None:
     return _Found(here, places, erasure, sorted({file.month for file in reports}), record)
 
 
-def _mentions(here: Settings, file: delivery.File, texts: Collection[str]) -> bool:
+def _mentions(here: Settings, file: delivery.File, replacements: Replacements) -> bool:
     path = _folder(here) / file.path
-    return bool(texts) and path.exists() and forgetting.mentions(path.read_bytes(), texts)
+    return bool(replacements.texts) and path.exists() and forgetting.mentions(path.read_bytes(), replacements)
 
 
 def _folder(here: Settings) -> delivery.Folder:

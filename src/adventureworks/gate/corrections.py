@@ -36,14 +36,15 @@ def take_back(session: Session, staged: StagedTable) -> int:
     Only if the row of the source is set aside, and only if these values are published: a good version of the source
     stays.
     """
-    withdrawn = decisions.corrections(session.records, staged.asset, decisions.WITHDRAWN)
+    withdrawn = decisions.withdrawn(session.records, staged.asset)
     if not withdrawn:
         return 0
-    versions = staged.published_versions(session.data, withdrawn, only_set_aside=True)
-    published = canonical(staged.entry, [json.loads(version) for version in versions.values()])
-    corrected = canonical(staged.entry, [withdrawn[key].row for key in versions])
-    same = [key for key, one, other in zip(versions, published, corrected, strict=True) if one == other]
-    return staged.take_back(session.data, same)
+    versions = staged.published_versions(session.data, {key for key, _ in withdrawn}, only_set_aside=True)
+    texts = canonical(staged.entry, [json.loads(version) for version in versions.values()])
+    published = dict(zip(versions, texts, strict=True))
+    corrected = canonical(staged.entry, [row for _, row in withdrawn])
+    same = {key for (key, _), row in zip(withdrawn, corrected, strict=True) if published.get(key) == row}
+    return staged.take_back(session.data, sorted(same))
 
 
 class Corrections:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import zipfile
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from io import BytesIO
@@ -22,7 +22,7 @@ from adventureworks.catalog import INGESTION, SOURCE_TABLES, SourceTable
 from adventureworks.columns import Column, key_of
 from adventureworks.gate.load import protected
 from adventureworks.gate.pseudonyms import PREFIX, belongs, id_column, identifying, is_left_out, pseudonymised
-from adventureworks.gate.row_text import as_json
+from adventureworks.gate.row_text import RowText, as_json
 from adventureworks.months import key_of as month_key
 from adventureworks.postgres_sql import quoted
 from adventureworks.settings import Settings
@@ -36,13 +36,15 @@ from adventureworks.warehouse import (
     publication,
     quarantine,
 )
-from adventureworks.warehouse.forgotten import PEOPLE, Forgotten
+from adventureworks.warehouse.forgotten import PEOPLE, Forgotten, Replacements
 from adventureworks.warehouse.session import Data, Session
 from adventureworks.warehouse.sql import names, table
 from adventureworks.warehouse.staging import StagedTable, count
 
-SHORTEST_VALUE, LONGEST_VALUE = 7, 200
+SHORTEST_VALUE, LONGEST_VALUE = 4, 200
 """Lengths of the values that are searched for in texts: shorter ones would be found by chance."""
+_SHORT = 7
+"""Shorter values are distinctive only if they have a letter, and a digit, `@` or backslash: not `12.5` or `Mrs.`."""
 
 ENTRIES = tuple(entry for entry in SOURCE_TABLES.values() if identifying(entry))
 """The tables with columns that identify people."""
@@ -79,7 +81,7 @@ class Erasure:
         self.values |= other.values
         self.names |= other.names
 
-    def replacements(self, person: int) -> dict[str, str]:
+    def replacements(self, person: int) -> Replacements:
         """Return what takes the place of each text in records, in each way in which it may be written there."""
         found: dict[str, str] = {}
         for number, text in enumerate(sorted(self.values | self.names), 1):
@@ -89,8 +91,7 @@ class Erasure:
             written = {text, json.dumps(text)[1:-1], escape(text, quote=False), in_html, in_mail}
             for spelling in written | {text.lower()}:
                 found[spelling] = f"{PREFIX}{person}-{number}"
-        # A text may be a part of another one.
-        return dict(sorted(found.items(), key=lambda one: (-len(one[0]), one[0])))
+        return Replacements(found)
 
 
 def _texts(entry: SourceTable) -> tuple[Column, ...]:
@@ -103,7 +104,10 @@ def _texts(entry: SourceTable) -> tuple[Column, ...]:
 
 
 def _is_distinctive(text: str) -> bool:
-    """Return whether a text hardly occurs anywhere else by chance: it has digits or marks, and is not short."""
+    """Return whether a text hardly occurs anywhere else by chance: it has digits or marks, and is not too short."""
+    if len(text) < _SHORT:
+        is_code = any(map(str.isalpha, text)) and any(one.isdigit() or one in "@\\" for one in text)
+        return is_code and _has_length(text)
     return _has_length(text) and not text.replace(" ", "").isalpha()
 
 
@@ -239,9 +243,7 @@ def forget(settings: Settings, person: int, by: str, reason: str, known: Erasure
         done = _with(known, erase(session, listed, changes=True))
         done.places |= places | _erase_texts(session, person, done, changes=True)
         _publish(session, done)
-        for old, new in done.replacements(person).items():
-            reason = reason.replace(old, new)
-        forgotten.record(session.records, person, by, reason, done.places)
+        forgotten.record(session.records, person, by, done.replacements(person).applied(reason), done.places)
         if session.commits_twice:
             # After a crash, the rows are found again. The reverse would leave changed tables without a new version.
             session.records.commit()
@@ -278,14 +280,14 @@ def _erase_texts(session: Session, person: int, done: Erasure, *, changes: bool)
 
     They are in quarantine, messages and incidents. Rows that are recognized by their ids may be counted, too.
     """
-    values = done.replacements(person)
-    if not values:
+    replacements = done.replacements(person)
+    if not replacements.texts:
         return Counter()
-    found = Counter(forgotten.replace_in_quarantine(session.data, values, changes=changes))
-    found.update(forgotten.replace_in_records(session.records, values, changes=changes))
+    found = Counter(forgotten.replace_in_quarantine(session.data, replacements, changes=changes))
+    found.update(forgotten.replace_in_records(session.records, replacements, changes=changes))
     attached = session.records.execute("select content_id, content from ops.attachment where not is_image").fetchall()
     # The texts of a PDF are compressed. It has the same content as the workbook beside it.
-    mails = {content_id for content_id, content in attached if mentions(content, values)}
+    mails = {content_id for content_id, content in attached if mentions(content, replacements)}
     if mails:
         found["ops.attachment"] = sum(content_id in mails for content_id, _ in attached)
     if changes and mails:
@@ -295,14 +297,14 @@ def _erase_texts(session: Session, person: int, done: Erasure, *, changes: bool)
     return found
 
 
-def mentions(content: bytes, values: Collection[str]) -> bool:
-    """Return whether a file holds one of these texts, plain or in the parts of an archive, as a workbook is one."""
+def mentions(content: bytes, replacements: Replacements) -> bool:
+    """Return whether a file holds a text to replace, plain or in the parts of an archive, as a workbook is one."""
     try:
         with zipfile.ZipFile(BytesIO(content)) as archive:
             parts = [archive.read(name) for name in archive.namelist()]
     except zipfile.BadZipFile:
         parts = [content]
-    return any(value.encode() in part for part in parts for value in values)
+    return any(map(replacements.are_in, parts))
 
 
 def _publish(session: Session, done: Erasure) -> None:
@@ -374,19 +376,18 @@ class _TableErasure:
         """Erase the people in quarantine, whatever the status of the row."""
         held = _set_aside(self.data, self.entry)
         held = held.filter(belongs(self.entry, held, self.ids))
-        if not held.height:
+        if is_left_out(self.entry):
+            if self.changes:
+                for before in held.rows(named=True):
+                    self._replace_set_aside(before[_KEY], before[_ROW], None)
+            self.done.add(self.entry, "ops.quarantined_row", held)
             return
-        all_rows = pl.repeat(True, held.height, dtype=pl.Boolean, eager=True)
-        after = pseudonymised(self.entry, held, all_rows)
-        kept: list[dict[str, Any] | None] = [*after.rows(named=True)] or [None] * held.height
         changed = []
-        for place, (before, row) in enumerate(zip(held.rows(named=True), kept, strict=True)):
-            old = json.loads(before[_ROW])
-            new = {name: row[name] for name in old} if row else None
+        for place, (before, old, new) in enumerate(self._without_person(held)):
             if new != old:
                 changed.append(place)
                 if self.changes:
-                    self._replace_set_aside(before[_KEY], before[_ROW], None if new is None else as_json(new))
+                    self._replace_set_aside(before[_KEY], before[_ROW], as_json(new))
         self.done.add(self.entry, "ops.quarantined_row", held[changed])
 
     def _replace_set_aside(self, key: str, before: str, after: str | None) -> None:
@@ -401,20 +402,52 @@ class _TableErasure:
         )
 
     def erase_corrections(self) -> None:
-        """Delete the corrections of the people's rows, and what was decided on rows whose key identifies them."""
+        """Delete the corrections of the people's rows, and what was decided on rows whose key identifies them.
+
+        Of a correction that was taken back, the other values stay until the row is judged again: see `take_back`.
+        """
+        left_out = is_left_out(self.entry)
+        waits = "kind = %(withdrawn)s and ended_at is null and not %(all)s"
+        known = {"asset": self.entry.asset, "withdrawn": decisions.WITHDRAWN, "all": left_out}
         rows = self.records.execute(
-            "select row_key, coalesce(row_data, '{}') from ops.row_decision"
-            " where asset = %s and (row_data is not null or %s)",
-            (self.entry.asset, is_left_out(self.entry)),
+            f"select row_key, coalesce(row_data, '{{}}'), {waits} from ops.row_decision"
+            " where asset = %(asset)s and (row_data is not null or %(all)s)",
+            known,
         ).fetchall()
-        found = _as_frame(rows)
-        found = found.filter(belongs(self.entry, found, self.ids))
-        if self.changes and found.height:
+        ended = self._mine((key, row) for key, row, waiting in rows if not waiting)
+        if self.changes and ended.height:
             self.records.execute(
-                "delete from ops.row_decision where asset = %s and row_key = any(%s) and (row_data is not null or %s)",
-                (self.entry.asset, found[_KEY].to_list(), is_left_out(self.entry)),
+                f"delete from ops.row_decision where asset = %(asset)s and row_key = any(%(keys)s) and not ({waits})"
+                " and (row_data is not null or %(all)s)",
+                {**known, "keys": ended[_KEY].to_list()},
             )
-        self.done.add(self.entry, "ops.row_decision", found)
+        self.done.add(self.entry, "ops.row_decision", ended)
+        waiting = self._mine({(key, row) for key, row, waiting in rows if waiting})
+        changed = []
+        for place, (before, old, new) in enumerate(self._without_person(waiting)):
+            if new != old:
+                changed.append(place)
+                if self.changes:
+                    # The digest of the source row has been computed from the erased values.
+                    self.records.execute(
+                        "update ops.row_decision set row_data = %(after)s, replaces = ''"
+                        f" where asset = %(asset)s and row_key = %(key)s and row_data = %(before)s and {waits}",
+                        {**known, "key": before[_KEY], "before": before[_ROW], "after": as_json(new)},
+                    )
+        self.done.add(self.entry, "ops.row_decision", waiting[changed])
+
+    def _mine(self, rows: Iterable[tuple[str, str]]) -> pl.DataFrame:
+        """Return those of some stored rows that are the people's."""
+        found = _as_frame(rows)
+        return found.filter(belongs(self.entry, found, self.ids))
+
+    def _without_person(self, held: pl.DataFrame) -> Iterator[tuple[dict[str, Any], RowText, RowText]]:
+        """Yield for each stored row of the people: the row, its values, and the values without what identifies them."""
+        all_rows = pl.repeat(True, held.height, dtype=pl.Boolean, eager=True)
+        after = pseudonymised(self.entry, held, all_rows)
+        for before, row in zip(held.rows(named=True), after.rows(named=True), strict=True):
+            old = json.loads(before[_ROW])
+            yield before, old, {name: row[name] for name in old}
 
 
 _KEY, _ROW = "__key", "__row"

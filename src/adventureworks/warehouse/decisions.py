@@ -14,7 +14,8 @@ from adventureworks.warehouse.postgres import Connection, WarehouseConnection
 
 CORRECTED, DISCARDED, WITHDRAWN, REOPENED = "corrected", "discarded", "withdrawn", "reopened"
 """The kinds of decisions. Until the row is judged again, a correction that was taken back is `withdrawn`, with its
-values, and a discarded row is `reopened`."""
+values, and a discarded row is `reopened`. A row may have several withdrawn corrections: a run that was in progress may
+have published any of them."""
 MOST_CORRECTIONS = 10_000
 """The most corrections of a table that may be in force; a fault of more rows has to be fixed at the source."""
 
@@ -68,7 +69,6 @@ def discard(records: Connection, asset: str, keys: Collection[str], by: str, rea
 
 def withdraw(records: Connection, asset: str, keys: Collection[str], by: str, reason: str) -> None:
     """End the corrections of rows with these keys, and record who takes them back, and why."""
-    end(records, asset, WITHDRAWN, keys, "replaced")
     records.execute(
         # Not `current_timestamp`, the start of a transaction that may have waited for an ingestion.
         "insert into ops.row_decision (asset, row_key, kind, decided_by, decided_at, reason, replaces, row_data)"
@@ -108,13 +108,22 @@ def _add(records: Connection, asset: str, kind: str, keys: Collection[str], by: 
     )
 
 
-def corrections(records: Connection, asset: str, kind: str = CORRECTED) -> dict[str, Correction]:
-    """Return the corrections in force, or those that are `withdrawn`, by the row's key."""
+def corrections(records: Connection, asset: str) -> dict[str, Correction]:
+    """Return the corrections in force, by the row's key."""
     rows = records.execute(
         "select row_key, row_data, replaces from ops.row_decision where asset = %s and kind = %s and ended_at is null",
-        (asset, kind),
+        (asset, CORRECTED),
     ).fetchall()
     return {key: Correction(json.loads(row), replaces) for key, row, replaces in rows}
+
+
+def withdrawn(records: Connection, asset: str) -> list[tuple[str, dict[str, str | None]]]:
+    """Return the rows of the corrections that were taken back and not judged again, each with the row's key."""
+    rows = records.execute(
+        "select row_key, row_data from ops.row_decision where asset = %s and kind = %s and ended_at is null",
+        (asset, WITHDRAWN),
+    ).fetchall()
+    return [(key, json.loads(row)) for key, row in rows]
 
 
 def keys(records: Connection, asset: str, kind: str) -> set[str]:
@@ -138,7 +147,7 @@ def end(records: Connection, asset: str, kind: str, keys: Collection[str], becau
 def in_force(records: Connection, asset: str = "") -> list[Decisions]:
     """Return the decisions in force, of all tables or one, by table, kind, person and reason."""
     rows = records.execute(
-        "select asset, kind, decided_by, reason, count(*), max(decided_at) from ops.row_decision"
+        "select asset, kind, decided_by, reason, count(distinct row_key), max(decided_at) from ops.row_decision"
         " where ended_at is null and (%(asset)s = '' or asset = %(asset)s)"
         " group by asset, kind, decided_by, reason order by asset, kind, max(decided_at) desc",
         {"asset": asset},

@@ -7,7 +7,8 @@ second says who decided it, why, when, and what was found where. Every function 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -25,6 +26,11 @@ Forgotten = Mapping[str, frozenset[int]]
 
 _NOT_SEARCHED = ("forgotten_row", "layout", "migration", "quarantined_row")
 """Tables of `ops` with texts of the platform only, and the rows in quarantine, which are on the side with the data."""
+_WHOLE_WORD = 7
+"""Texts that are shorter are found as whole words only, because they may be parts of other words by chance."""
+# A word goes on over marks that join words, but ends with a sentence. JSON writes the end of a line as a letter.
+_WORD_BEGINS = r"(?:(?<![\w@/-])(?<!\w\.)|(?<=\\[nrt]))"
+_WORD_ENDS = r"(?![\w@/-]|\.\w)"
 _ROWS = ("row_data", "row_key")
 """Columns with rows of the source. Those of forgotten people are erased by id, and the others are not theirs."""
 
@@ -36,6 +42,28 @@ class Record:
     person: int
     forgotten_by: str
     forgotten_at: datetime
+
+
+class Replacements:
+    """What takes the place of texts about a forgotten person."""
+
+    def __init__(self, texts: Mapping[str, str]) -> None:
+        """`texts`: by each text, what takes its place."""
+        # A text may be a part of another one.
+        self.texts = dict(sorted(texts.items(), key=lambda one: (-len(one[0]), one[0])))
+        found = (
+            re.escape(text) if len(text) >= _WHOLE_WORD else f"{_WORD_BEGINS}{re.escape(text)}{_WORD_ENDS}"
+            for text in self.texts
+        )
+        self._pattern = re.compile("|".join(found) or "(?!)")
+
+    def applied(self, text: str) -> str:
+        """Return a text with the replacements."""
+        return self._pattern.sub(lambda match: self.texts[match[0]], text)
+
+    def are_in(self, content: bytes) -> bool:
+        """Return whether a content in UTF-8 has one of the texts."""
+        return self._pattern.search(content.decode(errors="replace")) is not None
 
 
 def ids_in(forgotten: Forgotten, entry: SourceTable) -> frozenset[int]:
@@ -92,57 +120,70 @@ def record(records: Connection, person: int, by: str, reason: str, places: Mappi
     )
 
 
-def replace_in_quarantine(data: Data, values: Mapping[str, str], *, changes: bool) -> dict[str, int]:
-    """Replace values in the messages of the rows in quarantine; return the number of rows, by table.
+def replace_in_quarantine(data: Data, replacements: Replacements, *, changes: bool) -> dict[str, int]:
+    """Replace texts in the messages of the rows in quarantine; return the number of rows, by table.
 
     In rows of tables that lead to nobody, which cannot be another person's, they are replaced, too.
     """
     attributed = ", ".join(f"'{entry.asset}'" for entry in SOURCE_TABLES.values() if entry.person)
-    kept = dict.fromkeys(_ROWS, f"asset in ({attributed})")
-    changed = _replace(data.execute, "quarantined_row", ["message", *_ROWS], values, changes, kept)
+    changed = sum(
+        _replace(data.execute, "quarantined_row", columns, replacements, changes, f"asset {among} ({attributed})")
+        for columns, among in ((["message"], "in"), (["message", *_ROWS], "not in"))
+    )
     return {"ops.quarantined_row": changed} if changed else {}
 
 
-def replace_in_records(records: WarehouseConnection, values: Mapping[str, str], *, changes: bool) -> dict[str, int]:
-    """Replace values in the platform's records; return the number of rows by table. Only count unless `changes`.
+def replace_in_records(records: WarehouseConnection, replacements: Replacements, *, changes: bool) -> dict[str, int]:
+    """Replace texts in the platform's records; return the number of rows by table. Only count unless `changes`."""
 
-    `values`: what takes the place of each value.
-    """
-
-    def execute(query: str, parameters: Mapping[str, str]) -> Rows:
+    def execute(query: str, parameters: Mapping[str, str | None]) -> Rows:
         return records.execute(query.encode(), parameters)
 
     found = {
-        name: _replace(execute, name, columns, values, changes) for name, columns in _text_columns(records).items()
+        name: _replace(execute, name, columns, replacements, changes)
+        for name, columns in _text_columns(records).items()
     }
     return {f"ops.{name}": rows for name, rows in found.items() if rows}
 
 
 def _replace(
-    execute: Callable[[str, Mapping[str, str]], Rows],
+    execute: Callable[[str, Mapping[str, str | None]], Rows],
     name: str,
-    columns: Iterable[str],
-    values: Mapping[str, str],
+    columns: Sequence[str],
+    replacements: Replacements,
     changes: bool,
-    kept: Mapping[str, str] | None = None,
+    condition: str = "true",
 ) -> int:
-    """Replace values in columns of a table; `kept`: by column, the condition of the rows in which it stays."""
-    relation, results = table("ops", name), {}
+    """Replace texts in columns of the rows of a table that meet a condition; return the number of changed rows."""
+    relation, listed = table("ops", name), ", ".join(map(quoted, columns))
+    parameters = {f"text{number}": text for number, text in enumerate(replacements.texts)}
+    has_any = []
     for column in columns:
-        results[column] = quoted(column)
-        for number in range(len(values)):
-            results[column] = f"replace({results[column]}, %(old{number})s, %(new{number})s)"
-        if kept and column in kept:
-            results[column] = f"case when {kept[column]} then {quoted(column)} else {results[column]} end"
-    condition = " or ".join(f"{quoted(column)} <> {result}" for column, result in results.items())
-    parameters: dict[str, str] = {}
-    for number, (old, new) in enumerate(values.items()):
-        parameters |= {f"old{number}": old, f"new{number}": new}
-    if changes:
-        assigned = ", ".join(f"{quoted(column)} = {result}" for column, result in results.items())
-        return execute(f"update {relation} set {assigned} where {condition}", parameters).rowcount
-    row = execute(f"select count(*) from {relation} where {condition}", parameters).fetchone()
-    return int(row[0]) if row else 0
+        without = quoted(column)
+        for parameter in parameters:
+            without = f"replace({without}, %({parameter})s, '')"
+        has_any.append(f"{quoted(column)} <> {without}")
+    # Words are told apart here, because the databases do not write such patterns alike.
+    rows = execute(
+        f"select {listed}, count(*) from {relation} where {condition} and ({' or '.join(has_any)}) group by {listed}",
+        parameters,
+    ).fetchall()
+    changed = 0
+    for *before, number in rows:
+        after = [None if text is None else replacements.applied(text) for text in before]
+        if after == before:
+            continue
+        changed += number
+        if changes:
+            values = {f"old{place}": text for place, text in enumerate(before)}
+            values |= {f"new{place}": text for place, text in enumerate(after)}
+            assigned = ", ".join(f"{quoted(column)} = %(new{place})s" for place, column in enumerate(columns))
+            same = " and ".join(
+                f"{quoted(column)} " + ("is null" if before[place] is None else f"= %(old{place})s")
+                for place, column in enumerate(columns)
+            )
+            execute(f"update {relation} set {assigned} where {condition} and {same}", values)
+    return changed
 
 
 def _text_columns(records: WarehouseConnection) -> dict[str, list[str]]:
