@@ -174,5 +174,10 @@ def test_staged_rows_have_exactly_the_values_that_were_computed(warehouse: engin
     with warehouse.connect() as session:
         session.data.execute(f"create table {table('staging', 'filled')} ({', '.join(kinds)})")
         session.data.fill("staging", "filled", frame)
-        found = session.data.frame(f"select * from {table('staging', 'filled')}", {})
+        query = f"select * from {table('staging', 'filled')} -- all"
+        found = session.data.frame(query, {})
+        parts = list(session.data.frames(query, frame.schema, 4))
+        assert session.data.frame(f"{query[:-7]} where false", {}).schema == found.schema
     assert sorted(found.rows(), key=repr) == sorted(frame.rows(), key=repr)
+    assert [part.height for part in parts] == [4, 2]
+    assert sorted(pl.concat(parts).rows(), key=repr) == sorted(frame.rows(), key=repr)

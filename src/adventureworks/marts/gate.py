@@ -7,8 +7,6 @@ from datetime import date, timedelta
 from functools import partial
 from pathlib import Path
 
-import polars as pl
-
 from adventureworks import incidents
 from adventureworks.catalog import Mart
 from adventureworks.columns import columns_of, key_of
@@ -114,8 +112,7 @@ def _broken_contract(settings: Settings, session: Session, mart: Mart, built: Bu
     examples: dict[str, list[str]] = {}
     messages: dict[str, str] = {}
     counts: dict[str, int] = {}
-    for rows in session.data.batches(query, settings.batch_rows):
-        frame = pl.DataFrame(rows, schema={c.name: c.dtype for c in columns}, orient="row")
+    for frame in session.data.frames(query, {c.name: c.dtype for c in columns}, settings.batch_rows):
         verdict = validate(mart, frame.to_arrow().combine_chunks().to_batches()[0])
         for row, rejection in zip(verdict.bad.iter_rows(named=True), verdict.rejections, strict=True):
             messages[rejection.rule] = rejection.message

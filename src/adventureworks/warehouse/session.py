@@ -56,6 +56,9 @@ class Data(Protocol):
     def batches(self, query: str, most: int) -> Iterator[list[tuple[Any, ...]]]:
         """Yield the rows of a SELECT in parts of at most `most` rows, so that memory stays bounded."""
 
+    def frames(self, query: str, schema: Mapping[str, pl.DataType], most: int) -> Iterator[pl.DataFrame]:
+        """Yield the rows of a SELECT with the columns of `schema`, in parts of at most `most` rows."""
+
     def fill(self, schema: str, name: str, frame: pl.DataFrame) -> None:
         """Append a frame to a table, in the side's transaction."""
 

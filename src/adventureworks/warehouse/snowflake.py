@@ -211,6 +211,11 @@ class SnowflakeData:
         while part := rows.fetchmany(most):
             yield part
 
+    def frames(self, query: str, schema: Mapping[str, pl.DataType], most: int) -> Iterator[pl.DataFrame]:
+        """Yield the rows of a SELECT with the columns of `schema`, in parts of at most `most` rows."""
+        for rows in self.batches(query, most):
+            yield pl.DataFrame(rows, schema=schema, orient="row")
+
     def executemany(self, query: str, rows: Iterable[Sequence[Any]]) -> None:
         """Run an INSERT for each row, with many rows in a statement."""
         found = list(rows)
