@@ -142,8 +142,7 @@ class RunningPlatform:
         return int(
             self.sql(
                 "airflow",
-                "select count(*) from task_instance"
-                " where dag_id = %s and task_id like 'publish%%' and state = 'success'",
+                "select count(*) from task_instance where dag_id = %s and task_id = 'refresh' and state = 'success'",
                 (dag,),
             )[0][0]
         )

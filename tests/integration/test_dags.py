@@ -55,8 +55,9 @@ def run(pipeline: Pipeline, postgres: EmbeddedPostgres, migrated_airflow: str, t
         assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
         ended = [json.loads(line[6:]) for line in done.stdout.splitlines() if line.startswith("ENDED ")]
         assert ended == [[dag, "success"] for dag in dags]
+        has_analysis = {*dags} != {INGESTION}
         for step in ("build", "gate", "publish"):
-            assert f"::group::{step}\n" in done.stdout
+            assert (f"::group::{step}\n" in done.stdout) == has_analysis
         events: Events = {dag: {} for dag in dags}
         with psycopg.connect(metadata) as airflow:
             rows = airflow.execute(
