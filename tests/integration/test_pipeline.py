@@ -7,6 +7,7 @@ import json
 import random
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -25,7 +26,7 @@ from adventureworks.marts.gate import MartRefused, gate
 from adventureworks.messaging.wording import words
 from adventureworks.pipeline import analyse_until_settled
 from adventureworks.texts import language
-from adventureworks.warehouse import layout
+from adventureworks.warehouse import candidate, layout
 from tests.integration.pipeline import Pipeline
 
 ORDER_TABLES = ["Sales_SalesOrderDetail", "Sales_SalesOrderHeader"]
@@ -910,6 +911,35 @@ def test_an_attempt_that_airflow_gave_up_refuses_no_mart_that_its_retry_has_publ
     monkeypatch.setattr(gate, "run_checks", held_up)
     assert isinstance(gate.gate(settings, dag, run), NothingToDo)
     assert pipeline.published("select asset, rule from ops.incident") == []
+
+
+@pytest.mark.parametrize(
+    ("repeated", "outcome"),
+    [
+        ("select * from staging.fact_sales__rows limit 0", "pass"),
+        ("select * from staging.fact_sales__rows limit 1", "fail"),
+        ("select * from marts.fact_sales order by order_date limit 1", "fail"),
+    ],
+    ids=["none", "within the staged rows", "of a row that stays"],
+)
+def test_a_repeated_key_is_found_among_staged_rows_and_rows_that_stay(
+    pipeline: Pipeline, repeated: str, outcome: str
+) -> None:
+    pipeline.settle("daily_sales_etl")
+    dag, run, mart = "daily_sales_etl", "daily_sales_etl/repeated key", MARTS["fact_sales"]
+    order, line = pipeline.published(
+        "select sales_order_id, sales_order_detail_id from marts.fact_sales order by order_date desc limit 1"
+    )[0]
+    change_quantity(pipeline, order, line, more=1)
+    pipeline.ingest()
+    building.build(pipeline.settings, dag, run)
+    with pipeline.session() as session:
+        session.data.execute(f"insert into staging.fact_sales__rows {repeated}")
+        candidate.record(session, candidate.hold(session.records, run, [mart.name]), mart)
+    with suppress(MartRefused):
+        gate(pipeline.settings, dag, run)
+    found = "select outcome from ops.check_result where asset = 'fact_sales' and rule = 'key_is_unique' and run_id = %s"
+    assert pipeline.published(found, (run,)) == [(outcome,)]
 
 
 def test_no_table_is_published_between_the_loss_of_a_verdict_and_the_next_one(

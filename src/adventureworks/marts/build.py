@@ -181,7 +181,8 @@ def _stage(
     """
     rows, months = table("staging", f"{mart.name}__rows"), todo.months[mart.name]
     session.data.execute(f"drop table if exists {rows}")
-    if mart.part and months == ():
+    is_carried = mart.part is not None and months == ()
+    if is_carried:
         months = _stage_carried(session, mart, rows, parameters)
     elif models.is_sql(mart):
         model = models.rendered(mart, mart.name, candidates, months)
@@ -197,7 +198,8 @@ def _stage(
     # If the contract or the checks changed, rows that stay the same have to be validated too.
     if last is not None and last.model == _by_mart(mart.dag, todo.models)[mart.name]:
         months = _remove_unchanged(session.data, mart, months)
-    session.data.update_statistics("staging", f"{mart.name}__rows")
+    if not is_carried:
+        session.data.update_statistics("staging", f"{mart.name}__rows")
     session.data.execute(
         f"create or replace view {table('staging', mart.name)} as select {', '.join(_typed(mart))} from {rows}"
         f" union all {layout.published_rows(mart)} where not ({replaced(mart, months)})"
