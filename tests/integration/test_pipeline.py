@@ -8,7 +8,7 @@ import random
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -193,6 +193,41 @@ def test_marts_of_complete_months_are_carried_over_until_such_a_month_changes(pi
     sell_more("not is_partial")
     assert all(count > results[name] for name, count in pipeline.published(checked, (names,)))
     assert isinstance(pipeline.analyse("customer_retention"), NothingToDo)
+
+
+def test_a_later_business_date_is_stated_without_computing_rows_until_a_period_begins(pipeline: Pipeline) -> None:
+    [(day,)] = pipeline.published("select max(as_of) from marts.bill_of_materials_cost")
+    pipeline.change(
+        'insert into "Sales"."CurrencyRate" ("CurrencyRateID", "CurrencyRateDate", "FromCurrencyCode",'
+        ' "ToCurrencyCode", "AverageRate", "EndOfDayRate", "ModifiedDate") select "CurrencyRateID" + 1,'
+        " cast(%s as date) + 2, 'USD', 'EUR', 1, 1, now() from \"Sales\".\"CurrencyRate\""
+        ' order by "CurrencyRateID" desc limit 1',
+        (day,),
+    )
+    pipeline.ingest()
+    dags = ("daily_sales_etl", "currency_exchange_rates", "production_costs")
+    pipeline.settle(*dags)
+    checked = (
+        "select asset, count(*) from ops.check_result where asset in ('exchange_rates', 'bill_of_materials_cost')"
+        " group by asset"
+    )
+    costs = "select to_jsonb(c) - 'as_of', as_of from marts.bill_of_materials_cost as c order by product_id"
+    rates = "select * from marts.exchange_rates order by currency_code, rate_date"
+    results = dict(pipeline.published(checked))
+    costs_before, rates_before = pipeline.published(costs), pipeline.published(rates)
+
+    pipeline.settings.as_of = day + timedelta(days=1)
+    pipeline.settle(*dags)
+    assert dict(pipeline.published(checked)) == results, "nothing is checked again"
+    assert pipeline.published(costs) == [(row, pipeline.settings.as_of) for row, _ in costs_before]
+    assert pipeline.published(rates) == rates_before
+
+    pipeline.settings.as_of = day + timedelta(days=2)
+    pipeline.settle(*dags)
+    assert {row[:2] for row in pipeline.published(rates)} - {row[:2] for row in rates_before} == {
+        ("EUR", pipeline.settings.as_of)
+    }
+    assert dict(pipeline.published(checked))["exchange_rates"] > results["exchange_rates"]
 
 
 def test_a_mart_that_is_computed_whole_replaces_only_the_months_that_differ(pipeline: Pipeline) -> None:
