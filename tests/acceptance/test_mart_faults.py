@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import date, timedelta
 from functools import cached_property
-from itertools import islice
+from itertools import islice, pairwise
 from typing import Any
 
 import polars as pl
@@ -206,6 +206,37 @@ def test_a_mart_and_its_rules_depend_on_nothing_but_the_part_of_their_input(plat
         assert trial.broken_by(*changes) is None
 
 
+@pytest.mark.parametrize("mart", [mart for mart in MARTS.values() if mart.periods], ids=lambda mart: mart.name)
+def test_a_mart_with_periods_changes_only_on_days_on_which_one_begins_or_has_ended(
+    platform: Pipeline, mart: Mart
+) -> None:
+    with psycopg.connect(platform.url) as connection:
+        turns = sorted(
+            {
+                day
+                for period in mart.periods
+                for column, later in ((period.first, 0), (period.last, 1))
+                if column
+                for (day,) in connection.execute(
+                    f'select distinct cast("{column}" as date) + {later} from raw."{period.input}"'
+                    f' where "{column}" is not null'
+                )
+            }
+        )
+        quiet = [(day, after) for day, after in pairwise(turns) if after - day > timedelta(days=1)]
+        several = [*quiet[:: max(len(quiet) // FEW, 1)], (turns[-1], turns[-1] + timedelta(days=400))]
+        for day, after in several:
+            first, last = (computed(connection, mart, one) for one in (day, after - timedelta(days=1)))
+            assert_frame_equal(without_date(first), without_date(last), check_row_order=False)
+        at_once = [without_date(computed(connection, mart, day)) for day in (turns[0], turns[-1])]
+    assert not at_once[0].equals(at_once[1]), "it depends on the business date"
+
+
+def without_date(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return rows without the business date that they state."""
+    return rows.drop("as_of", strict=False)
+
+
 def test_rows_of_complete_months_state_a_new_business_date_without_being_checked_again(copied: Pipeline) -> None:
     rows = "select to_jsonb(p) - 'as_of' as pair, as_of from marts.product_affinity as p order by 1"
     results = "select count(*) from ops.check_result where asset = 'product_affinity'"
@@ -217,13 +248,13 @@ def test_rows_of_complete_months_state_a_new_business_date_without_being_checked
     assert copied.published(results) == checked
 
 
-def computed(connection: psycopg.Connection, mart: Mart) -> pl.DataFrame:
-    """Return the rows that a mart's model computes."""
+def computed(connection: psycopg.Connection, mart: Mart, as_of: date = AS_OF) -> pl.DataFrame:
+    """Return the rows that a mart's model computes for a business date."""
 
     def read(name: str) -> pl.DataFrame:
-        return rows_of(connection, models.rendered(mart, name), {"as_of": AS_OF})
+        return rows_of(connection, models.rendered(mart, name), {"as_of": as_of})
 
-    return read(mart.name) if models.is_sql(mart) else models.compute(mart, read, AS_OF)
+    return read(mart.name) if models.is_sql(mart) else models.compute(mart, read, as_of)
 
 
 @pytest.mark.parametrize("mart", [mart for mart in MARTS.values() if mart.incremental], ids=lambda mart: mart.name)

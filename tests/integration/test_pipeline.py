@@ -7,8 +7,8 @@ import json
 import random
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from datetime import date
+from contextlib import contextmanager, suppress
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -26,7 +26,7 @@ from adventureworks.marts.gate import MartRefused, gate
 from adventureworks.messaging.wording import words
 from adventureworks.pipeline import Analysed, analyse, analyse_until_settled
 from adventureworks.texts import language
-from adventureworks.warehouse import layout
+from adventureworks.warehouse import candidate, layout
 from tests.integration.pipeline import Pipeline
 
 ORDER_TABLES = ["Sales_SalesOrderDetail", "Sales_SalesOrderHeader"]
@@ -220,6 +220,41 @@ def test_marts_of_complete_months_are_carried_over_until_such_a_month_changes(pi
     sell_more("not is_partial")
     assert all(count > results[name] for name, count in pipeline.published(checked, (names,)))
     assert isinstance(pipeline.analyse("customer_retention"), NothingToDo)
+
+
+def test_a_later_business_date_is_stated_without_computing_rows_until_a_period_begins(pipeline: Pipeline) -> None:
+    [(day,)] = pipeline.published("select max(as_of) from marts.bill_of_materials_cost")
+    pipeline.change(
+        'insert into "Sales"."CurrencyRate" ("CurrencyRateID", "CurrencyRateDate", "FromCurrencyCode",'
+        ' "ToCurrencyCode", "AverageRate", "EndOfDayRate", "ModifiedDate") select "CurrencyRateID" + 1,'
+        " cast(%s as date) + 2, 'USD', 'EUR', 1, 1, now() from \"Sales\".\"CurrencyRate\""
+        ' order by "CurrencyRateID" desc limit 1',
+        (day,),
+    )
+    pipeline.ingest()
+    dags = ("daily_sales_etl", "currency_exchange_rates", "production_costs")
+    pipeline.settle(*dags)
+    checked = (
+        "select asset, count(*) from ops.check_result where asset in ('exchange_rates', 'bill_of_materials_cost')"
+        " group by asset"
+    )
+    costs = "select to_jsonb(c) - 'as_of', as_of from marts.bill_of_materials_cost as c order by product_id"
+    rates = "select * from marts.exchange_rates order by currency_code, rate_date"
+    results = dict(pipeline.published(checked))
+    costs_before, rates_before = pipeline.published(costs), pipeline.published(rates)
+
+    pipeline.settings.as_of = day + timedelta(days=1)
+    pipeline.settle(*dags)
+    assert dict(pipeline.published(checked)) == results, "nothing is checked again"
+    assert pipeline.published(costs) == [(row, pipeline.settings.as_of) for row, _ in costs_before]
+    assert pipeline.published(rates) == rates_before
+
+    pipeline.settings.as_of = day + timedelta(days=2)
+    pipeline.settle(*dags)
+    assert {row[:2] for row in pipeline.published(rates)} - {row[:2] for row in rates_before} == {
+        ("EUR", pipeline.settings.as_of)
+    }
+    assert dict(pipeline.published(checked))["exchange_rates"] > results["exchange_rates"]
 
 
 def test_a_mart_that_is_computed_whole_replaces_only_the_months_that_differ(pipeline: Pipeline) -> None:
@@ -957,6 +992,35 @@ def test_an_attempt_that_airflow_gave_up_refuses_no_mart_that_its_retry_has_publ
     monkeypatch.setattr(gate, "run_checks", held_up)
     assert isinstance(gate.gate(settings, dag, run), NothingToDo)
     assert pipeline.published("select asset, rule from ops.incident") == []
+
+
+@pytest.mark.parametrize(
+    ("repeated", "outcome"),
+    [
+        ("select * from staging.fact_sales__rows limit 0", "pass"),
+        ("select * from staging.fact_sales__rows limit 1", "fail"),
+        ("select * from marts.fact_sales order by order_date limit 1", "fail"),
+    ],
+    ids=["none", "within the staged rows", "of a row that stays"],
+)
+def test_a_repeated_key_is_found_among_staged_rows_and_rows_that_stay(
+    pipeline: Pipeline, repeated: str, outcome: str
+) -> None:
+    pipeline.settle("daily_sales_etl")
+    dag, run, mart = "daily_sales_etl", "daily_sales_etl/repeated key", MARTS["fact_sales"]
+    order, line = pipeline.published(
+        "select sales_order_id, sales_order_detail_id from marts.fact_sales order by order_date desc limit 1"
+    )[0]
+    change_quantity(pipeline, order, line, more=1)
+    pipeline.ingest()
+    building.build(pipeline.settings, dag, run)
+    with pipeline.session() as session:
+        session.data.execute(f"insert into staging.fact_sales__rows {repeated}")
+        candidate.record(session, candidate.hold(session.records, run, [mart.name]), mart)
+    with suppress(MartRefused):
+        gate(pipeline.settings, dag, run)
+    found = "select outcome from ops.check_result where asset = 'fact_sales' and rule = 'key_is_unique' and run_id = %s"
+    assert pipeline.published(found, (run,)) == [(outcome,)]
 
 
 def test_no_table_is_published_between_the_loss_of_a_verdict_and_the_next_one(

@@ -71,9 +71,14 @@ def test_a_mart_has_an_analysis_and_declares_its_inputs(mart: Mart) -> None:
     assert mart.dag in ANALYSES
     assert set(mart.inputs) <= SOURCE_TABLES.keys() | MARTS.keys()
     assert {*mart.by_month} <= set(mart.inputs)
+    for period in mart.periods:
+        types_of_input = {column.name: column.dtype for column in columns_of(SOURCE_TABLES[period.input])}
+        assert all(types_of_input[name].is_temporal() for name in (period.first, period.last) if name)
+        assert {period.input} <= {*mart.inputs} <= SOURCE_TABLES.keys(), "their versions are compared"
     if mart.part:
         assert mart.part.input in catalog.outside_inputs(mart.dag), "its version is recorded with the part"
-        assert not mart.incremental, "a mart with a part is computed whole or carried over"
+    if mart.part or mart.periods:
+        assert not mart.incremental, "it is computed whole or carried over"
         rules = declared_checks(PROJECT_ROOT / "checks" / "marts", mart.name)
         noticed = {*mart.inputs, *(one.name for one in catalog.marts_of(mart.dag))}
         assert frozenset().union(*(rule.tables for rule in rules)) <= noticed, "or its rules had to run more often"

@@ -12,7 +12,7 @@ from datetime import timedelta
 from functools import cache
 
 from adventureworks.catalog import marts, source
-from adventureworks.catalog.entries import Analysis, Mart, MonthOf, Part, PersonOf, Protection, SourceTable
+from adventureworks.catalog.entries import Analysis, Mart, MonthOf, Part, Period, PersonOf, Protection, SourceTable
 from adventureworks.errors import PlatformError, Step
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "Mart",
     "MonthOf",
     "Part",
+    "Period",
     "PersonOf",
     "Protection",
     "SourceTable",

@@ -114,6 +114,17 @@ class Part:
 
 
 @dataclass(frozen=True)
+class Period:
+    """The days on which the rows of an input count for a mart, as business dates."""
+
+    input: str
+    first: str
+    """The column with the first day."""
+    last: str = ""
+    """The column with the last day, NULL if there is none; empty: a row counts from its first day on."""
+
+
+@dataclass(frozen=True)
 class Mart:
     """A table for readers, computed from source tables and other marts."""
 
@@ -137,6 +148,10 @@ class Mart:
     """While this part and all other inputs stay the same, the rows stay the same, apart from the business date `as_of`,
     and are not computed again. They are checked again only if a rule reads another mart that has changed. None: the
     mart may depend on every row of its inputs."""
+    periods: tuple[Period, ...] = ()
+    """The business date only decides which rows of the inputs count, by these periods, and is stated in `as_of`. While
+    all inputs stay the same and no period begins or ends, the mart is carried over, as one whose `part` stays the same
+    is. If empty, it may depend on the business date in any way."""
     tolerant: bool = False
     """Whether the mart is computed even while some inputs were never published or were refused by their gate, and again
     whenever anything is checked, even if nothing is published. Meant for a report on the state of everything."""

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from adventureworks.catalog import source
-from adventureworks.catalog.entries import Analysis, History, Mart, Newest, Part
+from adventureworks.catalog.entries import Analysis, History, Mart, Newest, Part, Period
 
 _COMPLETE_SALES = Part(
     "fact_sales",
@@ -72,6 +72,7 @@ _SALES = (
         owner="sales",
         inputs=("Sales_CurrencyRate",),
         dated="rate_date",
+        periods=(Period("Sales_CurrencyRate", "CurrencyRateDate"),),
     ),
     Mart(
         "currency_sales",
@@ -258,6 +259,11 @@ _PRODUCTION = (
             "Production_WorkOrderRouting",
         ),
         dated="as_of",
+        periods=(
+            Period("Production_BillOfMaterials", "StartDate", "EndDate"),
+            Period("Production_ProductCostHistory", "StartDate", "EndDate"),
+            Period("Production_WorkOrder", "StartDate"),
+        ),
     ),
 )
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import polars as pl
 
-from adventureworks.catalog import MARTS, Mart, Part, marts_of
+from adventureworks.catalog import MARTS, Mart, Part, Period, marts_of
 from adventureworks.columns import columns_of, key_of
 from adventureworks.due import Months, NothingToDo, Plan
 from adventureworks.errors import CandidateLost, ServiceUnavailable
@@ -60,7 +60,7 @@ class Build:
 
     def is_carried(self, mart: Mart) -> bool:
         """Return whether a mart was not computed, because nothing that it depends on has changed."""
-        return mart.part is not None and self.months[mart.name] == ()
+        return _can_be_carried(mart) and self.months[mart.name] == ()
 
     @property
     def marts(self) -> tuple[Mart, ...]:
@@ -119,9 +119,11 @@ def _build(settings: Settings, dag: str, run_id: str, requested: Mapping[str, Mo
                         parts[mart.part] = candidate.contents_of(session.data, mart.part)
                     is_requested, contents = mart.name in (requested or {}), parts[mart.part]
                     if not is_requested and _is_carried(session.records, mart, mart.part, contents, todo, changed):
-                        todo = replace(todo, months={**todo.months, mart.name: ()})
+                        todo = _carrying(todo, mart)
                     version = todo.inputs[mart.part.input]
                     candidate.record_part(session.records, run_id, mart, version, contents)
+                elif mart.periods and mart.name not in (requested or {}) and _counts_the_same(session, mart, todo):
+                    todo = _carrying(todo, mart)
                 parameters = {"as_of": todo.as_of, "run_id": run_id}
                 model = None if mart.name in (requested or {}) else _by_mart(dag, todo.models)[mart.name]
                 changes = changes_since(session, mart, model) if model else None
@@ -170,6 +172,43 @@ def _is_carried(
     return candidate.is_part_published(records, mart, last.inputs.get(part.input, 0), contents)
 
 
+def _counts_the_same(session: Session, mart: Mart, todo: Plan) -> bool:
+    """Return whether a mart with periods would be computed to the published rows, apart from their business date.
+
+    A version with warnings or an approved failure does not count, so that it is checked again.
+    """
+    last = publication.newest(session.records, mart.name)
+    if last is None or last.model != _by_mart(mart.dag, todo.models)[mart.name] or last.verdict != "passed":
+        return False
+    if last.as_of is None or any(last.inputs.get(name) != todo.inputs.get(name) for name in mart.inputs):
+        return False
+    if not session.data.views_in("raw").isdisjoint(mart.inputs):
+        # The tables of another environment change without a version in this one.
+        return False
+    days = sorted((last.as_of, todo.as_of))
+    return not any(_begins_or_ends(session.data, period, *days) for period in mart.periods)
+
+
+def _begins_or_ends(data: Data, period: Period, earlier: date, later: date) -> bool:
+    """Return whether a row of an input counts on only one of two business dates."""
+    first = f"cast({quoted(period.first)} as date)"
+    differs = f"{first} > date '{earlier}' and {first} <= date '{later}'"
+    if period.last:
+        last = f"cast({quoted(period.last)} as date)"
+        differs += f" or {last} >= date '{earlier}' and {last} < date '{later}'"
+    found = data.execute(f"select 1 from {table('raw', period.input)} where {differs} limit 1")
+    return found.fetchone() is not None
+
+
+def _can_be_carried(mart: Mart) -> bool:
+    return mart.part is not None or bool(mart.periods)
+
+
+def _carrying(todo: Plan, mart: Mart) -> Plan:
+    """Return a plan that carries a mart over instead of computing it."""
+    return replace(todo, months={**todo.months, mart.name: ()})
+
+
 def _stage(
     session: Session,
     mart: Mart,
@@ -184,7 +223,8 @@ def _stage(
     the published ones; only these are staged.
     """
     rows, months = table("staging", f"{mart.name}__rows"), todo.months[mart.name]
-    if mart.part and months == ():
+    is_carried = _can_be_carried(mart) and months == ()
+    if is_carried:
         months = _stage_carried(session, mart, rows, parameters)
     elif models.is_sql(mart):
         model = models.rendered(mart, mart.name, candidates, months)
@@ -201,7 +241,8 @@ def _stage(
     # If the contract or the checks changed, rows that stay the same have to be validated too.
     if last is not None and last.model == _by_mart(mart.dag, todo.models)[mart.name]:
         months = _remove_unchanged(session.data, mart, months)
-    session.data.update_statistics("staging", f"{mart.name}__rows")
+    if not is_carried:
+        session.data.update_statistics("staging", f"{mart.name}__rows")
     session.data.execute(
         f"create or replace view {table('staging', mart.name)} as select {', '.join(_typed(mart))} from {rows}"
         f" union all {layout.published_rows(mart)} where not ({replaced(mart, months)})"

@@ -14,8 +14,8 @@ from adventureworks.due import Months, NothingToDo
 from adventureworks.errors import PlatformError, TableBlocked
 from adventureworks.gate import results
 from adventureworks.gate.approval import command_for
-from adventureworks.gate.check_files import declared_checks, declared_rules
-from adventureworks.gate.checks import CheckOutcome, run_checks
+from adventureworks.gate.check_files import DeclaredCheck, declared_checks, declared_rules
+from adventureworks.gate.checks import CheckOutcome, passed, run_checks
 from adventureworks.gate.contract import EXAMPLES, validate
 from adventureworks.gate.verdict import FAILED
 from adventureworks.incidents import Finding, Incident, events
@@ -29,7 +29,7 @@ from adventureworks.texts import phrase
 from adventureworks.warehouse import Warehouse, candidate, layout, open_warehouse, publication
 from adventureworks.warehouse.postgres import Connection, reuse_connections
 from adventureworks.warehouse.session import Data, Session
-from adventureworks.warehouse.sql import names, table
+from adventureworks.warehouse.sql import equal, names, table
 
 FEW_MONTHS = 12
 """If more months than this were computed, rules that can be checked by month are checked for all months."""
@@ -157,9 +157,15 @@ def _check_outcomes(
     # Only a report on all checks needs them, and they are in a hundred files.
     if any(mart.tolerant for mart in checked):
         variables["declared_rules"] = declared_rules(settings.checks_folder)
+    proven: list[DeclaredCheck] = []
+    only: dict[str, set[str]] = {}
     values: dict[str, Collection[int]] = {}
     with warehouse.connect(f"gate {dag}") as session:
         for mart in checked:
+            kept, others = _kept_rules(settings.checks_folder / "marts", session.data, mart, built)
+            if kept:
+                proven += kept
+                only[mart.name] = {check.rule for check in others}
             affected = _affected(settings, session, mart, built)
             if affected is not None:
                 values[mart.name] = affected
@@ -170,14 +176,42 @@ def _check_outcomes(
             variables[f"stale_before_{mart.name}"] = stale
     # Includes months that came out the same, because their inputs changed.
     months = {name: found for name, found in built.months.items() if found and len(found) <= FEW_MONTHS}
-    return run_checks(
+    evaluated = run_checks(
         warehouse,
         settings.checks_folder / "marts",
         [mart.name for mart in checked],
         variables,
         months=months,
+        only=only,
         values=values,
     )
+    return [*map(passed, proven), *evaluated]
+
+
+def _kept_rules(folder: Path, data: Data, mart: Mart, built: Build) -> tuple[list[DeclaredCheck], list[DeclaredCheck]]:
+    """Return the rules of a mart that the staged rows are shown to keep, and the others.
+
+    The former is the rule that the key is unique, or none. The database enforces it among the published rows, so only
+    a staged row can repeat a key.
+    """
+    months = built.changed[mart.name]
+    if not data.enforces_keys or (months is None and not mart.history):
+        return [], []
+    try:
+        declared = declared_checks(folder, mart.name)
+    except PlatformError:
+        # The scan reports it.
+        return [], []
+    key, rows = key_of(mart), table("staging", f"{mart.name}__rows")
+    staying = f"select {names(key)} from {table('marts', mart.name)} where not ({replaced(mart, months)})"
+    repeated = data.execute(
+        f"(select 1 from {rows} group by {names(key)} having count(*) > 1) union all"
+        f" (select 1 from {rows} as r join ({staying}) as p on {equal(key, 'p', 'r')}) limit 1"
+    ).fetchone()
+    if repeated is not None:
+        return [], []
+    kept = [check for check in declared if check.kind == "uniqueness" and set(check.columns) == set(key)]
+    return kept, [check for check in declared if check not in kept]
 
 
 def _affected(settings: Settings, session: Session, mart: Mart, built: Build) -> set[int] | None:

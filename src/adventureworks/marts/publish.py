@@ -146,7 +146,7 @@ def _publish_mart(
         )
     row = session.data.execute(f"select count(*) from {published}").fetchone()
     total = int(row[0]) if row else 0
-    if added > total * MANY_NEW_ROWS:
+    if added > total * MANY_NEW_ROWS and not built.is_carried(mart):
         # Checks of other marts join this one before autovacuum would update its statistics.
         session.data.update_statistics("marts", mart.name)
     publication.record(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Mapping
+from functools import cache
 from importlib import resources
 from pathlib import Path
 
@@ -134,14 +135,19 @@ def own(data: Data, entry: SourceTable | Mart) -> None:
 
 def _digest(target: str) -> str:
     """Return a digest of the files that define the tables, and of the place where the tables are."""
+    return hashlib.sha256(target.encode() + _definitions()).hexdigest()
+
+
+@cache
+def _definitions() -> bytes:
+    """Return a digest of the files that define the tables, as this process first read them: it runs their code."""
     folder = Path(contracts.__file__).parent
     here, registry = Path(str(resources.files(__package__))), Path(catalog.__file__).parent
-    digest = hashlib.sha256(target.encode())
-    comments = Path(dictionary.__file__)
+    digest, comments = hashlib.sha256(), Path(dictionary.__file__)
     defining = [*folder.rglob("*.py"), *here.rglob("*.sql"), *here.rglob("*.py"), *registry.glob("*.py"), comments]
     for path in sorted(defining):
         digest.update(path.read_bytes())
-    return digest.hexdigest()
+    return digest.digest()
 
 
 def _is_applied(records: WarehouseConnection, digest: str) -> bool:

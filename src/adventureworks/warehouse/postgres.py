@@ -318,6 +318,8 @@ class PostgresData:
     It is a class of its own so that the type checker tells the two sides apart.
     """
 
+    enforces_keys = True
+
     def __init__(self, connection: WarehouseConnection) -> None:
         self._connection = connection
 

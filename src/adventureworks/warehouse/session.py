@@ -44,6 +44,10 @@ class Data(Protocol):
     def target(self) -> str:
         """Where the tables are: the engine and the environment."""
 
+    @property
+    def enforces_keys(self) -> bool:
+        """Whether the engine refuses rows that repeat the primary key of a table."""
+
     def execute(self, query: str, parameters: Parameters = None, /) -> Rows:
         """Run a statement in the side's transaction, and return its rows."""
 

@@ -120,6 +120,8 @@ class SnowflakeWarehouse:
 class SnowflakeData:
     """The side of a session with the data, in Snowflake. It signs in when the first statement is sent."""
 
+    enforces_keys = False
+
     def __init__(self, settings: Settings, purpose: str) -> None:
         self._settings = settings
         self.purpose = purpose
