@@ -202,3 +202,5 @@ class Analysis:
     """Cron expression, in UTC."""
     reports: bool = False
     """Whether it files the report of each month with new figures after its marts are published."""
+    is_long: bool = False
+    """Whether it takes longer than most, so that it should not start last."""

@@ -123,6 +123,7 @@ def settings_for(dag_id: str) -> dict[str, Any]:
     """Return the arguments that every DAG of the platform shares."""
     marts = marts_of(dag_id)
     reports = dag_id in ANALYSES and ANALYSES[dag_id].reports
+    is_long = dag_id in ANALYSES and ANALYSES[dag_id].is_long
     owner, tag = (marts[0].owner, marts[0].domain) if marts else ("platform", "ingestion")
     published = ", ".join(mart.name for mart in marts) or "the changed tables of the source"
     return {
@@ -139,8 +140,8 @@ def settings_for(dag_id: str) -> dict[str, Any]:
         "tags": [tag],
         "default_args": {
             "owner": owner,
-            # When workers are scarce, the analyses that most others depend on run first.
-            "priority_weight": 1 + (len(readers_of(dag_id)) if marts else len(ANALYSES)),
+            # When workers are scarce, the analyses that most others depend on run first, then those that take longest.
+            "priority_weight": 1 + 2 * (len(readers_of(dag_id)) if marts else len(ANALYSES)) + is_long,
             "weight_rule": "absolute",
             "retries": 4,
             "retry_delay": timedelta(seconds=5),
