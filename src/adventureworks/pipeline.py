@@ -21,10 +21,10 @@ from adventureworks.marts.gate import MartRefused
 from adventureworks.marts.plan import decide_now
 from adventureworks.marts.publish import Outcome
 from adventureworks.settings import Settings
-from adventureworks.warehouse import layout, open_warehouse
+from adventureworks.warehouse import layout, open_records, open_warehouse, publication
 from adventureworks.warehouse.postgres import reuse_connections
 from adventureworks.warehouse.publication import Publication
-from adventureworks.warehouse.steps import BUILD, GATE, PUBLISH, step_of
+from adventureworks.warehouse.steps import BUILD, GATE, PUBLISH, first_step
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Analysed:
     """What an analysis did."""
 
     plan: Plan | None
-    """What was computed; None if an earlier attempt of the run has computed it."""
+    """What was computed; None if another attempt of the run has computed it."""
     outcome: Outcome
     """What was published."""
 
@@ -90,9 +90,26 @@ def analyse(
     again, even if nothing changed. `within`: called with the name of each step, it returns the context in which that
     step runs. Raises `MartRefused` if a mart breaks its contract or a check; then nothing is published.
     """
+    done = _analyse(settings, dag, run_id, requested, within)
+    if isinstance(done, NothingToDo):
+        with open_records(settings).connect(f"end {dag}") as records:
+            is_published = publication.has_published(records, run_id)
+        if is_published:
+            # An attempt that Airflow has given up went on meanwhile. Its events were not sent.
+            return _analyse(settings, dag, run_id, requested, within)
+    return done
+
+
+def _analyse(
+    settings: Settings,
+    dag: str,
+    run_id: str,
+    requested: Mapping[str, Months] | None,
+    within: Callable[[str], AbstractContextManager[object]],
+) -> Analysed | NothingToDo:
     with open_warehouse(settings).connect(f"start {dag}") as session:
         layout.prepare(session)
-        first = step_of(session.records, dag, run_id)
+        first = first_step(session.records, dag, run_id)
     plan: Plan | None = None
     if first == BUILD:
         with within(BUILD):

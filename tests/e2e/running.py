@@ -23,6 +23,7 @@ from adventureworks.embedded.postgres import EmbeddedPostgres
 from adventureworks.embedded.supervisor import marked_processes
 from adventureworks.gate.detect import difference
 from adventureworks.settings import Settings
+from adventureworks.warehouse.steps import REFRESH
 
 Found = TypeVar("Found")
 START_TIMEOUT_SECONDS = 600
@@ -142,8 +143,8 @@ class RunningPlatform:
         return int(
             self.sql(
                 "airflow",
-                "select count(*) from task_instance where dag_id = %s and task_id = 'refresh' and state = 'success'",
-                (dag,),
+                "select count(*) from task_instance where dag_id = %s and task_id = %s and state = 'success'",
+                (dag, REFRESH),
             )[0][0]
         )
 

@@ -191,6 +191,9 @@ def test_refused_tables_and_marts_fail_with_their_rule(configured: Pipeline, sen
     [refused_mart, *others] = [event for event in sent() if event["job"]["name"].startswith("daily_sales_etl")]
     assert {event["eventType"] for event in (refused_mart, *others)} == {"FAIL"}
     assert "SubTotal" in refused_mart["run"]["facets"]["errorMessage"]["message"]
+    assert {other["run"]["facets"]["errorMessage"]["message"] for other in others} == {
+        "The task refresh (gate) failed: ValueError"
+    }
     tests = refused_mart["run"]["facets"]["test"]["tests"]
     assert "error" in {one["severity"] for one in tests if one["status"] == "fail"}
 

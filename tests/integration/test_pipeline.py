@@ -153,6 +153,45 @@ def test_run_that_is_repeated_continues_where_it_stopped_and_returns_what_it_pub
     assert attempt(stops_before="build").outcome.published == published
 
 
+@pytest.mark.parametrize("step", ["build", "gate", "publish"])
+def test_attempt_returns_what_another_attempt_of_its_run_has_published_meanwhile(pipeline: Pipeline, step: str) -> None:
+    change_quantity(pipeline, *any_order(pipeline)[:2], more=1)
+    pipeline.ingest()
+    arguments = (pipeline.settings, "daily_sales_etl", "daily_sales_etl/overtaken")
+    given_up: list[Analysed | NothingToDo] = []
+
+    @contextmanager
+    def within(entered: str) -> Iterator[None]:
+        if entered == step and not given_up:
+            given_up.append(analyse(*arguments))
+        yield
+
+    retried = analyse(*arguments, within=within)
+    assert isinstance(retried, Analysed)
+    assert {version.asset: version.version for version in retried.outcome.published} == {
+        "fact_sales": 2,
+        "daily_sales": 2,
+    }
+    assert isinstance(given_up[0], Analysed)
+    assert given_up[0].outcome.published == retried.outcome.published
+
+
+def test_run_that_was_refused_is_built_again_when_it_is_repeated(pipeline: Pipeline) -> None:
+    def add(amount: int) -> None:
+        with psycopg.connect(pipeline.url) as connection:
+            connection.execute('update raw."Sales_SalesOrderHeader" set "SubTotal" = "SubTotal" + %s', (amount,))
+            connection.execute("update ops.publication set model = 'another' where asset = 'fact_sales'")
+
+    arguments = (pipeline.settings, "daily_sales_etl", "daily_sales_etl/cleared")
+    add(5)
+    with pytest.raises(MartRefused):
+        analyse(*arguments)
+    add(-5)
+    repeated = analyse(*arguments)
+    assert isinstance(repeated, Analysed)
+    assert repeated.plan is not None
+
+
 def test_without_a_change_nothing_runs(pipeline: Pipeline) -> None:
     assert pipeline.ingest().loaded == []
     assert isinstance(pipeline.analyse(), NothingToDo)

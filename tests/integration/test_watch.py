@@ -411,7 +411,7 @@ def test_old_logs_are_dropped(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv(retention.LOG_FOLDER, str(tmp_path))
     now = datetime.now(UTC)
     for run, days in {"old": 100, "recent": 10}.items():
-        log = tmp_path / "dag_id=daily_sales_etl" / f"run_id={run}" / "task_id=build" / "attempt=1.log"
+        log = tmp_path / "dag_id=daily_sales_etl" / f"run_id={run}" / "task_id=refresh" / "attempt=1.log"
         log.parent.mkdir(parents=True)
         log.write_text("Built.")
         os.utime(log, times=((now - timedelta(days=days)).timestamp(),) * 2)

@@ -248,8 +248,9 @@ def conclude(settings: Settings, run_id: str) -> Conclusion:
 def conclude_earlier(settings: Settings, run_id: str) -> Conclusion:
     """Open and resolve the incidents of earlier batches that were not concluded, and return them.
 
-    Call it before the batch `run_id` sets rows aside or publishes anything: incidents follow from the rows that are set
-    aside and published now, so a recovery could not be told from the next failure later. `conclude` does the rest.
+    Call it before the batch `run_id` sets rows aside or publishes anything. Incidents follow from the rows that are set
+    aside and published at that moment, so afterwards a recovery could not be distinguished from the next failure.
+    `conclude` does the rest: the states for the UI, and the record that the versions were announced.
     """
     return _conclude(settings, run_id, is_over=False)
 

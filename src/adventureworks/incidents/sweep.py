@@ -215,9 +215,7 @@ def _is_published(records: Connection, rule: str, run_id: str) -> bool:
     Airflow may record a failure after that, for example because it could not send the events. The dispatcher starts
     what they would have started.
     """
-    return task_of(rule)[0] in BUILDING and bool(
-        publication.of_run(records, run_id) or publication.confirmed_by(records, run_id)
-    )
+    return task_of(rule)[0] in BUILDING and publication.has_published(records, run_id)
 
 
 def _is_blocked(records: Connection, dag: str, run_id: str) -> bool:

@@ -63,12 +63,8 @@ def _publish(settings: Settings, dag: str, run_id: str) -> Outcome:
     marts = marts_of(dag)
     with open_warehouse(settings).connect(f"publish {dag}") as session:
         publication.lock(session.records, dag)
-        done = session.records.execute(
-            "select 1 from ops.publication where %s in (run_id, confirmed_by) and asset = any(%s)",
-            (run_id, [mart.name for mart in marts]),
-        ).fetchone()
         resolved: list[Incident] = []
-        if done is None:
+        if not publication.has_published(session.records, run_id):
             built = unpublished(session.records, dag, run_id)
             if not built.passed:
                 # Another attempt built the marts after they had passed.

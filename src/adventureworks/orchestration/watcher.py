@@ -27,7 +27,7 @@ class SourceChanged(BaseEventTrigger):
         return f"{type(self).__module__}.{type(self).__qualname__}", {}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Poll the source with one query per table, also as soon as it shows that something was written."""
+        """Poll the source at intervals, and as soon as it shows that something was written."""
         from adventureworks.errors import PlatformError
         from adventureworks.gate.detect import difference
         from adventureworks.orchestration.batching import Batching

@@ -259,6 +259,12 @@ def of_run(records: Connection, run_id: str) -> list[Publication]:
     return [_publication(row) for row in rows.fetchall()]
 
 
+def has_published(records: Connection, run_id: str) -> bool:
+    """Return whether a run published a version, or was the last to confirm one."""
+    query = "select 1 from ops.publication where %s in (run_id, confirmed_by) limit 1"
+    return records.execute(query, (run_id,)).fetchone() is not None
+
+
 def confirmed_by(records: Connection, run_id: str) -> list[Publication]:
     """Return the versions that this run was the last to confirm, with no changed rows."""
     rows = records.execute(f"select {_COLUMNS} from ops.publication where confirmed_by = %s order by asset", (run_id,))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from adventureworks.warehouse import publication
 from adventureworks.warehouse.postgres import Connection
 
 BUILD, GATE, PUBLISH = "build", "gate", "publish"
@@ -11,26 +12,32 @@ REFRESH = "refresh"
 """The task of an analysis that runs the three steps."""
 
 
-def step_of(records: Connection, dag: str, run_id: str, ended: datetime | None = None) -> str:
-    """Return the step that a run of an analysis (`<dag>/<run>`) is in, or with which it continues if it is repeated.
+def first_step(records: Connection, dag: str, run_id: str) -> str:
+    """Return the step with which an attempt at a run of an analysis (`<dag>/<run>`) begins.
 
-    `ended`: when the run ended. If another run has built the analysis since, the result is empty: it is not known.
+    That is the step in which an earlier attempt stopped. What the gate has refused is built again.
     """
-    row = records.execute(
-        "select exists (select from ops.publication where %(run)s in (run_id, confirmed_by)),"
-        " b.run_id = %(run)s and not b.refused, b.passed, b.run_id <> %(run)s and b.started_at > %(ended)s"
-        " from (values (1)) as one left join ops.build as b on b.dag = %(dag)s",
-        {"run": run_id, "dag": dag, "ended": ended},
-    ).fetchone()
-    is_published, is_built, has_passed, is_unknown = row or (False, False, False, False)
-    if is_published:
-        return PUBLISH
-    if is_built:
-        return PUBLISH if has_passed else GATE
-    return "" if is_unknown else BUILD
+    step, is_refused = _reached(records, dag, run_id, None)
+    return BUILD if is_refused else step
 
 
 def shown_task(records: Connection, dag: str, run_id: str, task: str, ended: datetime | None = None) -> str:
-    """Return the name of a task of a run (`<dag>/<run>`) with the step that it is or was in: `refresh (gate)`."""
-    step = step_of(records, dag, run_id, ended) if task == REFRESH else ""
+    """Return the name of a task of a run (`<dag>/<run>`) with the step that it is or was in: `refresh (gate)`.
+
+    `ended`: when the run ended. If another run has built the analysis since, the step is not known and not named.
+    """
+    step = _reached(records, dag, run_id, ended)[0] if task == REFRESH else ""
     return f"{task} ({step})" if step else task
+
+
+def _reached(records: Connection, dag: str, run_id: str, ended: datetime | None) -> tuple[str, bool]:
+    """Return the step that a run has reached, empty if it is not known, and whether the gate has refused its build."""
+    if publication.has_published(records, run_id):
+        return PUBLISH, False
+    row = records.execute(
+        "select run_id, passed, refused, started_at > %s from ops.build where dag = %s", (ended, dag)
+    ).fetchone()
+    built_by, has_passed, is_refused, is_newer = row or ("", False, False, False)
+    if built_by != run_id:
+        return "" if is_newer else BUILD, False
+    return PUBLISH if has_passed else GATE, is_refused
