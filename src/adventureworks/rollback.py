@@ -8,7 +8,7 @@ analysis, and the ingestion detects changes of the tables without reading them.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from uuid import uuid4
@@ -69,6 +69,8 @@ def roll_back(settings: Settings, asset: str, version: int, who: str, reason: st
             # the command is repeated, nothing newer is published over these rows.
             session.commit()
             publication.lock(records, _producer(known))
+            # Without the lock, the versions may have been given up.
+            targets = _targets(records, asset, version)
         _restore(session, targets, run_id, settings.keep_versions)
         if isinstance(known, SourceTable):
             # The restored rows may lead to people who were forgotten since.
@@ -108,14 +110,21 @@ def clear(session: Session, before: datetime) -> None:
     rows = records.execute(
         "select asset, max(version) from ops.publication where kept and published_at < %s group by asset", (before,)
     ).fetchall()
+    producers = sorted({_producer(entries[asset]) for asset, _ in rows})
+    # A rollback that has found a version restorable must not lose its rows.
+    _lock(records, producers)
     for asset, version in rows:
         kept.give_up(records, [asset], int(version))
     session.commit()
-    # A rollback that has found a version restorable must not lose its rows.
-    for producer in sorted({_producer(entries[asset]) for asset, _ in rows}):
-        publication.lock(records, producer)
+    _lock(records, producers)
     for asset, _ in rows:
         kept.drop(session, entries[asset])
+
+
+def _lock(records: WarehouseConnection, producers: Iterable[str]) -> None:
+    """Keep these DAGs from publishing, and their assets from being rolled back, until the transaction ends."""
+    for producer in producers:
+        publication.lock(records, producer)
 
 
 def _producer(known: SourceTable | Mart) -> str:

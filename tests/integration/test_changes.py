@@ -150,6 +150,26 @@ def test_most_rules_about_orders_are_counted_on_from_the_previous_run(pipeline: 
     assert not read_whole & {"movements", "sales_defects", "product_defects", "person_defects", "persons"}
 
 
+def test_lines_from_before_the_first_movement_are_not_counted(pipeline: Pipeline) -> None:
+    with undone(pipeline) as session:
+        for asset in ("Production_TransactionHistory", "Production_TransactionHistoryArchive"):
+            session.data.execute(
+                f'delete from raw."{asset}" where "ProductID" % 2 = 0 or "TransactionDate" < (select'
+                ' percentile_disc(0.5) within group (order by "OrderDate") from raw."Sales_SalesOrderHeader")'
+            )
+        as_of = since(session, QUALITY).as_of
+        read = models.reader(session, QUALITY, {"as_of": as_of, "run_id": "data_quality_control/before"})
+        before = in_contract_types(QUALITY, models.compute(QUALITY, read, as_of))
+        session.data.fill("marts", QUALITY.name, before)
+        for seed in range(3):
+            alter(session, "Sales_SalesOrderDetail", Random(seed))
+        read = models.reader(session, QUALITY, {"as_of": as_of, "run_id": "data_quality_control/altered"})
+        rows = models.updated(QUALITY, read, since(session, QUALITY), as_of)
+        assert rows is not None
+        whole = in_contract_types(QUALITY, models.compute(QUALITY, read, as_of))
+        assert_frame_equal(in_contract_types(QUALITY, rows), whole, check_exact=True)
+
+
 def test_orders_are_not_counted_on_if_a_version_does_not_keep_what_it_changed(pipeline: Pipeline) -> None:
     with undone(pipeline) as session:
         alter(session, "fact_sales", Random(1))

@@ -6,15 +6,16 @@ import itertools
 import random
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import polars as pl
 import pytest
+from psycopg.errors import LockNotAvailable
 from pydantic import SecretStr
 
 from adventureworks import rollback
-from adventureworks.catalog import SOURCE_TABLES
+from adventureworks.catalog import INGESTION, SOURCE_TABLES
 from adventureworks.cli import rollback as command
 from adventureworks.cli.status import show
 from adventureworks.columns import columns_of
@@ -23,7 +24,8 @@ from adventureworks.gate import approval, detect, judge, load
 from adventureworks.gate import publish as publishing
 from adventureworks.recovery import reconcile
 from adventureworks.settings import Settings
-from adventureworks.warehouse import kept, layout, open_warehouse, publication
+from adventureworks.warehouse import intervention, kept, layout, open_warehouse, publication
+from adventureworks.warehouse.postgres import WarehouseConnection
 from adventureworks.warehouse.session import Session
 from adventureworks.warehouse.snowflake import SnowflakeData
 from adventureworks.warehouse.sql import names
@@ -228,6 +230,35 @@ def test_an_interrupted_rollback_in_snowflake_is_told_and_its_release_asks_for_a
     rollback.release(in_snowflake.settings, CURRENCY, "ann", "corrected")
     with in_snowflake.session() as session:
         assert publication.interrupted(session.records) == {CURRENCY}
+
+
+def test_a_version_that_is_given_up_during_a_rollback_in_snowflake_is_not_restored_in_part(
+    in_snowflake: Currencies, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(1, 5):
+        in_snowflake.publish({"AAA": f"Name {number}", f"AA{number}": "Other"})
+    before, record = in_snowflake.published(), intervention.record
+
+    def give_up(records: WarehouseConnection, *arguments: Any, **options: Any) -> None:
+        record(records, *arguments, **options)
+        kept.give_up(records, [CURRENCY], 3)
+
+    monkeypatch.setattr(intervention, "record", give_up)
+    with pytest.raises(PlatformError, match="Version 1 of Sales_Currency is not kept any more"):
+        in_snowflake.roll_back(1)
+    assert in_snowflake.published() == before
+
+
+def test_versions_are_not_given_up_while_a_rollback_may_restore_them(currencies: Currencies) -> None:
+    for number in range(1, 4):
+        currencies.publish({"AAA": f"Name {number}"})
+    with currencies.session() as rolling_back, currencies.session() as session:
+        publication.lock(rolling_back.records, INGESTION)
+        session.records.execute("set local lock_timeout = '10ms'")
+        with pytest.raises(LockNotAvailable):
+            rollback.clear(session, datetime.now(UTC))
+        session.rollback()
+        assert kept.oldest(rolling_back.records, CURRENCY) == 1
 
 
 def test_rows_that_are_kept_in_snowflake_for_lost_records_are_not_restored(in_snowflake: Currencies) -> None:

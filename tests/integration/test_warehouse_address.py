@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 
+import polars as pl
 import psycopg
 import pytest
 from pydantic import SecretStr
@@ -55,6 +57,24 @@ def hostile(pipeline: Pipeline, postgres: EmbeddedPostgres) -> Pipeline:
 def test_a_hostile_search_path_does_not_affect_publishing(hostile: Pipeline) -> None:
     hostile.change('update "Production"."Product" set "ListPrice" = "ListPrice" + 1 where "ListPrice" > 0')
     assert publish_a_change(hostile.settings) == {"Production_Product": "published"}
+
+
+def test_values_are_the_same_in_a_database_with_another_encoding_and_form_of_dates(postgres: EmbeddedPostgres) -> None:
+    name = "latin"
+    with psycopg.connect(postgres.url("postgres", SUPERUSER), autocommit=True) as server:
+        server.execute(f"create database {name} encoding 'LATIN1' locale 'C' template template0")
+        server.execute(f"alter database {name} set datestyle = 'SQL, DMY'")
+        try:
+            warehouse = open_warehouse(Settings(warehouse_url=SecretStr(postgres.url(name, SUPERUSER))))
+            with warehouse.connect() as session:
+                session.data.make_schemas(["staging"])
+                session.data.execute("create table staging.filled (text varchar, day date)")
+                frame = pl.DataFrame({"text": ["Zoë", "Åse"], "day": [date(2014, 6, 5), date(2014, 12, 31)]})
+                session.data.fill("staging", "filled", frame)
+                assert session.data.execute("select length(text) from staging.filled").fetchall() == [(3,), (3,)]
+                assert session.data.frame("select text, day from staging.filled order by day", {}).equals(frame)
+        finally:
+            server.execute(f"drop database {name} with (force)")
 
 
 def test_every_library_uses_the_encryption_that_the_url_requires(pipeline: Pipeline, tmp_path: Path) -> None:

@@ -190,7 +190,11 @@ def address_of(url: SecretStr, purpose: str, schema: str = "") -> SecretStr:
     """
     path = f'pg_catalog,"{schema}"' if schema else "pg_catalog"
     given = parts_of(url, "warehouse", "ADVENTUREWORKS_WAREHOUSE_URL")
-    return conninfo(given, purpose, settings={"timezone": "UTC", "search_path": path}, defaults=_TIMEOUTS)
+    return conninfo(given, purpose, settings={**_FORMS, "search_path": path}, defaults=_TIMEOUTS)
+
+
+_FORMS = {"timezone": "UTC", "datestyle": "ISO", "client_encoding": "UTF8"}
+"""How values are written, whatever the defaults of the database and the login are: Polars reads no other form."""
 
 
 _TIMEOUTS = {

@@ -165,6 +165,8 @@ class Since:
         if found is None or changed is None:
             return None
         moments = [moment for frame in changed for moment in frame.row(0) if moment is not None]
+        # Also of orders of which only a line has changed, which `beginnings` does not read.
+        moments += [moment for frame in found for moment in frame["happened"]]
         if moments and not all(self._changes.read("earlier", min(moments).date()).row(0)):
             return None
         before, now = found
