@@ -248,7 +248,11 @@ class _Judge:
             for reference in self.references[staged.asset]:
                 with _checking(staged.asset):
                     message = f"{', '.join(reference.columns)} is in {reference.parent}"
-                    orphans = _orphan(reference, "r")
+                    parents = table("staging", reference.parent)
+                    if reference.parent in self.batch.passing:
+                        referred = f"select {names(reference.columns, 't')} from {staged.rows} as t"
+                        parents = self.tables[reference.parent].candidate_with(reference.parent_columns, referred)
+                    orphans = _orphan(reference, "r", parents)
                     removed = staged.set_aside(session.data, orphans, reference.rule, message, self.run_id)
                     if removed:
                         candidate.shrink(session, self.attempt, staged.entry, removed)
@@ -424,12 +428,12 @@ def _not_offered(tables: Collection[str]) -> str:
     return f"Not checked: the source does not offer {', '.join(sorted(tables))}."
 
 
-def _orphan(reference: Reference, alias: str) -> str:
-    """Return the condition that a row refers to a parent that is not in the candidate."""
+def _orphan(reference: Reference, alias: str, parents: str) -> str:
+    """Return the condition that a row refers to a parent that is not among `parents`, a relation."""
     given = " and ".join(f"{alias}.{quoted(column)} is not null" for column in reference.columns)
     pairs = zip(reference.parent_columns, reference.columns, strict=True)
     match = " and ".join(f"p.{quoted(theirs)} = {alias}.{quoted(ours)}" for theirs, ours in pairs)
-    return f"({given} and not exists (select 1 from {table('staging', reference.parent)} as p where {match}))"
+    return f"({given} and not exists (select 1 from {parents} as p where {match}))"
 
 
 def _rules_broken(data: Data, asset: str) -> str:
@@ -441,9 +445,10 @@ def _orphaned(data: Data, staged: StagedTable, reference: Reference) -> CheckOut
     """Return how many rows still refer to vanished rows of the parent, as a finding about the parent."""
     key = staged.shown_key
     shown = f", {names(key, 'c')}" if key else ""
+    orphaned = _orphan(reference, "c", table("staging", reference.parent))
     rows = data.execute(
-        f"select count(*) over (){shown} from {staged.candidate} as c"
-        f" where {_orphan(reference, 'c')} order by {names(key, 'c') or '1'} limit {EXAMPLES}"
+        f"select count(*) over (){shown} from {staged.candidate} as c where {orphaned}"
+        f" order by {names(key, 'c') or '1'} limit {EXAMPLES}"
     ).fetchall()
     if not rows:
         return None

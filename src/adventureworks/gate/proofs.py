@@ -167,8 +167,7 @@ def _repeated_values(check: DeclaredCheck, changes: Mapping[str, Change]) -> Ite
     if set(check.columns) != set(staged.key):
         yield (
             f"select 1 from {staged.changed} as n join {staged.published} as p on {equal(check.columns, 'n', 'p')}"
-            f" where not exists (select 1 from {staged.rows} as r where {equal(staged.key, 'r', 'p')})"
-            f" and not exists (select 1 from {staged.gone} as g where {equal(staged.key, 'g', 'p')})"
+            f" where {staged.stays('p')}"
         )
 
 
@@ -181,13 +180,27 @@ def _orphans(check: DeclaredCheck, changes: Mapping[str, Change]) -> Iterator[st
         pairs = zip(reference.parent_columns, reference.columns, strict=True)
         return " and ".join(f"{alias}.{quoted(theirs)} = c.{quoted(ours)}" for theirs, ours in pairs)
 
-    is_orphan = f"not exists (select 1 from {table('staging', reference.parent)} as p where {match('p')})"
+    def is_orphan(values: str) -> str:
+        """Return the condition for a row with one of these values."""
+        parents = table("staging", reference.parent)
+        if parent:
+            parents = StagedTable(SOURCE_TABLES[reference.parent]).candidate_with(reference.parent_columns, values)
+        return f"not exists (select 1 from {parents} as p where {match('p')})"
+
     if own and own.adds:
+        added = _added(check.table)
         given = " or ".join(f"c.{quoted(column)} is not null" for column in reference.columns)
-        yield f"select 1 from {_added(check.table)} as c where ({given}) and {is_orphan}"
+        referred = f"select {names(reference.columns, 't')} from {added} as t"
+        yield f"select 1 from {added} as c where ({given}) and {is_orphan(referred)}"
     if parent and parent.removes:
+        removed = f"select {names(reference.parent_columns, 't')} from {_removed(reference.parent)} as t"
         children = table("staging", check.table)
-        yield f"select 1 from {_removed(reference.parent)} as o join {children} as c on {match('o')} where {is_orphan}"
+        if own:
+            children = StagedTable(SOURCE_TABLES[check.table]).candidate_with(reference.columns, removed)
+        yield (
+            f"select 1 from {_removed(reference.parent)} as o join {children} as c on {match('o')}"
+            f" where {is_orphan(removed)}"
+        )
 
 
 def _joined_rows(query: str, changes: Mapping[str, Change]) -> tuple[str, ...] | None:
@@ -206,7 +219,7 @@ def _joined_rows(query: str, changes: Mapping[str, Change]) -> tuple[str, ...] |
         asked = tree.copy()
         copied = _sources(asked)[place]
         alias = copied.args["alias"].this if copied.alias else copied.this
-        if isinstance(copied.parent, exp.Join) and copied.parent.side:
+        if _is_outer(copied):
             both = {_added(source.name): change.adds, _removed(source.name): change.removes}
             columns = names(StagedTable(SOURCE_TABLES[source.name]).column_names)
             rows = " union all ".join(
@@ -219,11 +232,46 @@ def _joined_rows(query: str, changes: Mapping[str, Change]) -> tuple[str, ...] |
             copied.replace(_subquery(rows, alias))
         else:
             continue
-        for other in asked.find_all(exp.Table):
-            if not other.db:
-                other.set("db", exp.to_identifier("staging", quoted=True))
-        found.append(asked.sql(dialect="postgres"))
+        joined = [number for number, one in enumerate(_sources(asked)) if number != place and not _is_outer(one)]
+        split = [number for number in joined if _sources(asked)[number].name in changes]
+        found += [_in_staging(one) for one in _with_parts(asked, split)]
     return tuple(found)
+
+
+def _with_parts(tree: exp.Select, places: Sequence[int]) -> list[exp.Select]:
+    """Return SELECTs that together find what a join finds, each with one part of each candidate at `places`.
+
+    The parts are the staged rows and the published rows that stay. PostgreSQL can look up rows in a part, but reads all
+    rows of a candidate.
+    """
+    found = [tree]
+    for place in places:
+        source = _sources(tree)[place]
+        staged, alias = StagedTable(SOURCE_TABLES[source.name]), source.alias_or_name
+        for part in list(found):
+            of_rows = part.copy()
+            _sources(of_rows)[place].replace(_relation("staging", staged.rows_table, alias))
+            found.append(of_rows)
+            _sources(part)[place].replace(_relation("raw", staged.asset, alias))
+            part.where(staged.stays(quoted(alias)), dialect="postgres", copy=False)
+    return found
+
+
+def _in_staging(tree: exp.Select) -> str:
+    """Return a SELECT in which tables without a schema are the candidates."""
+    for one in tree.find_all(exp.Table):
+        if not one.db:
+            one.set("db", exp.to_identifier("staging", quoted=True))
+    return tree.sql(dialect="postgres")
+
+
+def _relation(schema: str, name: str, alias: str) -> exp.Table:
+    return exp.table_(name, db=schema, alias=exp.to_identifier(alias, quoted=True), quoted=True)
+
+
+def _is_outer(source: exp.Expr) -> bool:
+    """Return whether rows that have no counterpart in what is joined here are found, too."""
+    return isinstance(source.parent, exp.Join) and bool(source.parent.side)
 
 
 def _rows_by_value(check: DeclaredCheck, changes: Mapping[str, Change]) -> tuple[str, ...] | None:
@@ -247,8 +295,12 @@ def _rows_by_value(check: DeclaredCheck, changes: Mapping[str, Change]) -> tuple
         return ()
     for source in [one for one in tree.find_all(exp.Table) if not one.db]:
         alias = source.args["alias"].this if source.alias else source.this
-        condition = f" where {column} in ({values})" if source.name in having else ""
-        source.replace(_subquery(f"select * from {table('staging', source.name)}{condition}", alias))
+        if source.name in changes:
+            rows = f"select * from {StagedTable(SOURCE_TABLES[source.name]).candidate_with([check.by], values)} as t"
+        else:
+            condition = f" where {column} in ({values})" if source.name in having else ""
+            rows = f"select * from {table('staging', source.name)}{condition}"
+        source.replace(_subquery(rows, alias))
     return (tree.sql(dialect="postgres"),)
 
 
