@@ -1,4 +1,4 @@
-"""Summaries of the published rows of large tables, kept up from the rows that change."""
+"""What is known of the published rows: summaries of large tables, and the outcomes of rules that some rows break."""
 
 from alembic import op
 
@@ -7,7 +7,8 @@ down_revision = "0014"
 
 
 def upgrade() -> None:
-    """Add the table, empty: each table is read once more."""
+    """Add the table and the column, empty: each table is read, and each rule evaluated, once more."""
+    op.execute("alter table ops.proof add column outcome varchar")  # JSON; NULL if no row breaks the rule
     op.execute(
         "create table ops.table_summary ("
         "asset varchar not null,"
@@ -20,5 +21,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Remove the table."""
+    """Remove them; without the column, a proof says that no row breaks the rule."""
     op.drop_table("table_summary", schema="ops")
+    op.execute("delete from ops.proof where outcome is not null")
+    op.execute("alter table ops.proof drop column outcome")
