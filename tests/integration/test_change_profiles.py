@@ -166,7 +166,7 @@ def test_the_summary_of_a_large_table_stays_that_of_all_its_rows(published: tupl
         with deliveries.warehouse.connect("test") as session:
             staged = StagedTable(SOURCE_TABLES[HEADER])
             table = profiling._Change(session, deliveries.settings.checks_folder / "source", staged, 0.1)
-            return summaries.stored(session, HEADER, table._summarized()), table._groups(staged.published)
+            return summaries.stored(session.records, HEADER, table._summarized()), table._groups(staged.published)
 
     def usual() -> pl.DataFrame:
         """Return orders without the smallest or largest value of any segment."""

@@ -20,7 +20,7 @@ import polars as pl
 
 from adventureworks.columns import Column, digest_of_columns
 from adventureworks.errors import TableBlocked
-from adventureworks.gate import profile, summaries
+from adventureworks.gate import profile, proofs, summaries
 from adventureworks.gate.check_files import references
 from adventureworks.gate.checks import CheckOutcome
 from adventureworks.gate.containment import contained
@@ -276,16 +276,17 @@ class _Change:
     def keep_summary(self, run_id: str) -> None:
         """Store the groups of the candidate for its future version."""
         if self.summary is not None:
-            summaries.store(self.session, self.staged.asset, run_id, self._summarized(), self.summary)
+            summaries.store(self.records, self.staged.asset, run_id, self._summarized(), self.summary)
 
     def _published_groups(self, changed: Groups) -> Groups:
         """Return the groups of the published rows. Of a large table, read only the rows that change, if possible.
 
         Ranges of private numbers are not stored.
         """
-        if not self.changes_little or any(self.columns.is_private(column) for column in self.columns.numbers()):
+        is_private = any(self.columns.is_private(column) for column in self.columns.numbers())
+        if not self.changes_little or is_private or not proofs.are_possible(self.session):
             return self._groups(self.published)
-        stored = summaries.stored(self.session, self.staged.asset, self._summarized())
+        stored = summaries.stored(self.records, self.staged.asset, self._summarized())
         published = self._groups(self.published) if stored is None else stored
         removed: Groups = {}
         if self.updated_count or self.vanished_count:

@@ -1,7 +1,7 @@
 """Summaries of published rows by segment, which the next change updates instead of reading the whole table again.
 
-A summary belongs to a version. It holds for the newest version only, and like a proof (`gate.proofs`) only where a
-version says for certain which rows are published.
+A summary belongs to a version, and holds while that is the newest one. Like a proof (`gate.proofs`), it is only used
+where a version says for certain which rows are published.
 """
 
 from __future__ import annotations
@@ -9,32 +9,27 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Iterable
 
-from adventureworks.gate import proofs
 from adventureworks.gate.profile import Group, Groups, Order, Values
 from adventureworks.warehouse import publication
 from adventureworks.warehouse.postgres import Connection
-from adventureworks.warehouse.session import Session
 
 
-def stored(session: Session, asset: str, digest: str) -> Groups | None:
+def stored(records: Connection, asset: str, digest: str) -> Groups | None:
     """Return the summary of the newest version of a table; None if there is none of what `digest` identifies."""
-    if not proofs.are_possible(session):
-        return None
-    newest = publication.newest_versions(session.records, [asset]).get(asset)
-    row = session.records.execute(
+    newest = publication.newest_versions(records, [asset]).get(asset)
+    row = records.execute(
         "select groups from ops.table_summary where asset = %s and version = %s and digest = %s",
         (asset, newest, digest),
     ).fetchone()
     return _parsed(row[0]) if row else None
 
 
-def store(session: Session, asset: str, run_id: str, digest: str, groups: Groups) -> None:
+def store(records: Connection, asset: str, run_id: str, digest: str, groups: Groups) -> None:
     """Store the summary of a candidate until `publish` assigns it a version."""
-    if proofs.are_possible(session):
-        session.records.execute(
-            "insert into ops.table_summary (asset, run_id, digest, groups) values (%s, %s, %s, %s)",
-            (asset, run_id, digest, _written(groups)),
-        )
+    records.execute(
+        "insert into ops.table_summary (asset, run_id, digest, groups) values (%s, %s, %s, %s)",
+        (asset, run_id, digest, _written(groups)),
+    )
 
 
 def discard(records: Connection, assets: Collection[str]) -> None:
@@ -58,14 +53,14 @@ def changed(before: Groups, removed: Groups, added: Groups) -> Groups | None:
     None if the smallest or largest value of a group was removed: only the remaining rows show the next one.
     """
     found: dict[tuple[str, str | None], Group] = {}
-    for key in before.keys() | added.keys():
+    for key in {**before, **added}:
         empty = Group(*key, rows=0, values={})
         old, less, new = (groups.get(key, empty) for groups in (before, removed, added))
         rows = old.rows - less.rows + new.rows
         if not rows:
             continue
         values: dict[str, Values] = {}
-        for column in old.values.keys() | new.values.keys():
+        for column in {**old.values, **new.values}:
             was, lost, now = (one.values.get(column, Values(0)) for one in (old, less, new))
             filled = was.filled - lost.filled + now.filled
             values[column] = Values(filled, _best(min, was.least, now.least), _best(max, was.most, now.most))
@@ -75,7 +70,7 @@ def changed(before: Groups, removed: Groups, added: Groups) -> Groups | None:
             ):
                 return None
         orders: dict[tuple[str, str], Order] = {}
-        for pair in old.orders.keys() | new.orders.keys():
+        for pair in {**old.orders, **new.orders}:
             was_so, lost_so, now_so = (one.orders.get(pair, Order(0, 0)) for one in (old, less, new))
             orders[pair] = Order(
                 was_so.larger - lost_so.larger + now_so.larger, was_so.smaller - lost_so.smaller + now_so.smaller
