@@ -240,7 +240,7 @@ def _joined_rows(query: str, changes: Mapping[str, Change]) -> tuple[str, ...] |
         asked = tree.copy()
         copied = _sources(asked)[place]
         alias = copied.args["alias"].this if copied.alias else copied.this
-        if _is_outer(copied):
+        if isinstance(copied.parent, exp.Join) and _is_outer(copied):
             both = {_added(source.name): change.adds, _removed(source.name): change.removes}
             columns = names(StagedTable(SOURCE_TABLES[source.name]).column_names)
             rows = " union all ".join(
