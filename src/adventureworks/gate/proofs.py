@@ -240,14 +240,15 @@ def _joined_rows(query: str, changes: Mapping[str, Change]) -> tuple[str, ...] |
         asked = tree.copy()
         copied = _sources(asked)[place]
         alias = copied.args["alias"].this if copied.alias else copied.this
-        if isinstance(copied.parent, exp.Join) and _is_outer(copied):
+        join = copied.parent
+        if isinstance(join, exp.Join) and join.side:
             both = {_added(source.name): change.adds, _removed(source.name): change.removes}
             columns = names(StagedTable(SOURCE_TABLES[source.name]).column_names)
             rows = " union all ".join(
                 f"select {columns} from {part} as t" for part, is_there in both.items() if is_there
             )
             decided = exp.select("1").from_(_subquery(rows, alias))
-            asked.where(exp.Exists(this=decided.where(copied.parent.args["on"].copy())), copy=False)
+            asked.where(exp.Exists(this=decided.where(join.args["on"].copy())), copy=False)
         elif change.adds:
             rows = f"select * from {_added(source.name)} as t"
             copied.replace(_subquery(rows, alias))
