@@ -12,9 +12,12 @@ import psycopg
 import pytest
 from pydantic import SecretStr
 
+from adventureworks.catalog import SOURCE_TABLES
 from adventureworks.embedded.postgres import SUPERUSER, EmbeddedPostgres
-from adventureworks.gate import profiling
+from adventureworks.gate import profiling, summaries
+from adventureworks.gate.profile import Groups
 from adventureworks.settings import Settings
+from adventureworks.warehouse.staging import StagedTable
 from tests.conftest import create_database
 from tests.integration import faults
 from tests.integration.deliveries import Deliveries, typed
@@ -146,3 +149,38 @@ def test_both_engines_find_the_same_faults(
     assert all(expected), "every fault is found"
     with snowflake_double(monkeypatch):
         assert found("snowflake") == expected
+
+
+def test_the_summary_of_a_large_table_stays_that_of_all_its_rows(published: tuple[Deliveries, Frames]) -> None:
+    deliveries, tables = published
+
+    def orders() -> pl.DataFrame:
+        """Return the published orders, the smallest first."""
+        with deliveries.warehouse.connect("test") as session:
+            rows = session.data.execute(f'select * from raw."{HEADER}" order by "TotalDue"').fetchall()
+        return pl.DataFrame(rows, tables[HEADER].schema, orient="row")
+
+    def summaries_after(change: pl.DataFrame, *, whole: bool = False) -> tuple[Groups | None, Groups]:
+        """Publish a change; return the stored summary of the version, and what a reading of all rows says."""
+        deliveries.accept({HEADER: change}, whole=whole)
+        with deliveries.warehouse.connect("test") as session:
+            staged = StagedTable(SOURCE_TABLES[HEADER])
+            table = profiling._Change(session, deliveries.settings.checks_folder / "source", staged, 0.1)
+            return summaries.stored(session.records, HEADER, table._summarized()), table._groups(staged.published)
+
+    def usual() -> pl.DataFrame:
+        """Return orders without the smallest or largest value of any segment."""
+        return orders().filter(pl.col("OnlineOrderFlag") & (pl.col("RevisionNumber") == 8))[10_000:10_100]
+
+    moved = usual().with_columns(pl.col("TerritoryID").reverse(), pl.col("Freight") * 2, ShipDate=pl.col("OrderDate"))
+    for change in (tables[HEADER], moved):
+        stored, measured = summaries_after(change)
+        assert stored == measured
+    without_largest = orders()[:-10]
+    few = pl.int_range(pl.len()).is_between(15_000, 15_100)
+    change = without_largest.with_columns(ShipDate=pl.when(few).then(None).otherwise("ShipDate"))
+    stored, _ = summaries_after(change, whole=True)
+    assert stored is None, "only the other rows show the next largest amount"
+    for number in (1, 2):
+        stored, measured = summaries_after(usual().with_columns(pl.col("SalesOrderID") + number * 100_000))
+        assert stored == measured

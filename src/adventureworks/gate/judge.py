@@ -21,7 +21,7 @@ from adventureworks.columns import key_of, keys_as_text
 from adventureworks.errors import CandidateLost, PlatformError, TableBlocked
 from adventureworks.gate import approval, losses, proofs, results
 from adventureworks.gate.check_files import DeclaredCheck, declared_checks
-from adventureworks.gate.checks import CheckOutcome, Reference, passed, readable_references, run_checks
+from adventureworks.gate.checks import CheckOutcome, Reference, readable_references, run_checks
 from adventureworks.gate.containment import contained, retry_without_faulty
 from adventureworks.gate.contract import EXAMPLES
 from adventureworks.gate.corrections import take_back
@@ -214,10 +214,14 @@ class _Judge:
             (self.run_id, sorted(self.batch.passing)),
         )
         evaluated = {check: one for check in self.declared if (one := self.outcomes.get((check.table, check.rule)))}
-        kept = [
-            check for check, one in evaluated.items() if one.outcome == "pass" and not check.tables & self.batch.blocked
-        ]
-        proofs.record(session, self.run_id, self.versions, evaluated, kept)
+        # An outcome that is a warning only because of the edition does not depend on the rows alone.
+        certain = {
+            check: one
+            for check, one in evaluated.items()
+            if (one.outcome == "pass" or (one.outcome == "warn" and not self._is_known_defect(one)))
+            and not check.tables & self.batch.blocked
+        }
+        proofs.record(session, self.run_id, self.versions, evaluated, certain)
 
     def disagreeing(self, data: Data) -> set[str]:
         """Return the tables between which a rule is broken."""
@@ -248,7 +252,11 @@ class _Judge:
             for reference in self.references[staged.asset]:
                 with _checking(staged.asset):
                     message = f"{', '.join(reference.columns)} is in {reference.parent}"
-                    orphans = _orphan(reference, "r")
+                    parents = table("staging", reference.parent)
+                    if reference.parent in self.batch.passing:
+                        referred = f"select {names(reference.columns, 't')} from {staged.rows} as t"
+                        parents = self.tables[reference.parent].candidate_with(reference.parent_columns, referred)
+                    orphans = _orphan(reference, "r", parents)
                     removed = staged.set_aside(session.data, orphans, reference.rule, message, self.run_id)
                     if removed:
                         candidate.shrink(session, self.attempt, staged.entry, removed)
@@ -284,7 +292,7 @@ class _Judge:
     def check(self, changed: frozenset[str]) -> Findings:
         """Run the rules that read any of the changed tables and a table that is passing, and return the findings.
 
-        Of rules that the published rows keep, only those run that a changed row may break.
+        Rules whose outcome for the published rows is known run only if a changed row may alter it.
         Rules of a blocked table, or of a table outside the batch, run on its published rows; `find_bad_rows` covers
         its references.
         """
@@ -305,7 +313,7 @@ class _Judge:
         variables: dict[str, str] = {}
         warehouse = open_warehouse(self.settings)
         with warehouse.connect("check") as session:
-            proven = proofs.still_kept(session, wanted, self._sorted(passing))
+            proven = proofs.known(session, wanted, self._sorted(passing))
             only: dict[str, set[str]] = {check.table: set() for check in self.declared if check.table in whole}
             for check in wanted:
                 only.setdefault(check.table, set()).update(() if check in proven else [check.rule])
@@ -315,7 +323,7 @@ class _Judge:
         # A table whose check file cannot be read declares no rules; evaluating the file reports that.
         assets = sorted(asset for asset in whole | only.keys() if only.get(asset) != set())
         measured = run_checks(warehouse, self.folder, assets, variables, only=only)
-        outcomes = [self._as_known(outcome) for outcome in measured] + [passed(one) for one in proven]
+        outcomes = [self._as_known(outcome) for outcome in measured] + list(proven.values())
         self.outcomes |= {(one.table, one.rule): one for one in outcomes}
         reads = {(check.table, check.rule): check.tables for check in evaluable}
         for one in outcomes:
@@ -344,9 +352,12 @@ class _Judge:
 
     def _as_known(self, outcome: CheckOutcome) -> CheckOutcome:
         """Return the outcome of a rule that only warns if the published data of the edition breaks it."""
+        is_known = outcome.outcome == "fail" and self._is_known_defect(outcome)
+        return replace(outcome, outcome="warn") if is_known else outcome
+
+    def _is_known_defect(self, outcome: CheckOutcome) -> bool:
         edition = self.editions.get(outcome.table)
-        is_known = edition is not None and outcome.rule in edition.known_defects.get(outcome.table, ())
-        return replace(outcome, outcome="warn") if is_known and outcome.outcome == "fail" else outcome
+        return edition is not None and outcome.rule in edition.known_defects.get(outcome.table, ())
 
     def keep(self, records: Connection, found: Findings) -> None:
         """Record the outcomes of checks, and how changes differ from earlier versions."""
@@ -424,12 +435,12 @@ def _not_offered(tables: Collection[str]) -> str:
     return f"Not checked: the source does not offer {', '.join(sorted(tables))}."
 
 
-def _orphan(reference: Reference, alias: str) -> str:
-    """Return the condition that a row refers to a parent that is not in the candidate."""
+def _orphan(reference: Reference, alias: str, parents: str) -> str:
+    """Return the condition that a row refers to a parent that is not among `parents`, a relation."""
     given = " and ".join(f"{alias}.{quoted(column)} is not null" for column in reference.columns)
     pairs = zip(reference.parent_columns, reference.columns, strict=True)
     match = " and ".join(f"p.{quoted(theirs)} = {alias}.{quoted(ours)}" for theirs, ours in pairs)
-    return f"({given} and not exists (select 1 from {table('staging', reference.parent)} as p where {match}))"
+    return f"({given} and not exists (select 1 from {parents} as p where {match}))"
 
 
 def _rules_broken(data: Data, asset: str) -> str:
@@ -441,9 +452,10 @@ def _orphaned(data: Data, staged: StagedTable, reference: Reference) -> CheckOut
     """Return how many rows still refer to vanished rows of the parent, as a finding about the parent."""
     key = staged.shown_key
     shown = f", {names(key, 'c')}" if key else ""
+    orphaned = _orphan(reference, "c", table("staging", reference.parent))
     rows = data.execute(
-        f"select count(*) over (){shown} from {staged.candidate} as c"
-        f" where {_orphan(reference, 'c')} order by {names(key, 'c') or '1'} limit {EXAMPLES}"
+        f"select count(*) over (){shown} from {staged.candidate} as c where {orphaned}"
+        f" order by {names(key, 'c') or '1'} limit {EXAMPLES}"
     ).fetchall()
     if not rows:
         return None

@@ -7,6 +7,7 @@ shares, never rows.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -17,9 +18,9 @@ from typing import Any
 
 import polars as pl
 
-from adventureworks.columns import Column
+from adventureworks.columns import Column, digest_of_columns
 from adventureworks.errors import TableBlocked
-from adventureworks.gate import profile
+from adventureworks.gate import profile, proofs, summaries
 from adventureworks.gate.check_files import references
 from adventureworks.gate.checks import CheckOutcome
 from adventureworks.gate.containment import contained
@@ -82,6 +83,10 @@ def judge_changes(
     Raises ServiceUnavailable if the warehouse does not answer, and Overtaken if another attempt has begun.
     """
     outcomes: list[CheckOutcome] = []
+    with open_warehouse(settings).connect("check") as session:
+        # Committed, because a table may have been judged before, and the next measurement may fail.
+        require(session.records, attempt)
+        summaries.discard(session.records, [staged.asset for staged in tables])
     for staged in tables:
         try:
             with (
@@ -93,6 +98,7 @@ def judge_changes(
                 found = list(change.outcomes())
                 outcomes += [replace(one, outcome="warn") if staged.asset in accepted else one for one in found]
                 change.keep_profiles(attempt.run_id)
+                change.keep_summary(attempt.run_id)
         except TableBlocked as fault:
             outcomes.append(CheckOutcome(staged.asset, fault.rule, "warn", None, fault.detail, (), "consistency"))
     return outcomes
@@ -111,6 +117,7 @@ def publish_profiles(records: Connection, asset: str, run_id: str) -> None:
         " order by version desc limit %(kept)s) as kept)",
         {"asset": asset, "kept": profile.VERSIONS},
     )
+    summaries.publish(records, asset, run_id)
 
 
 def withdraw(records: Connection, asset: str, version: int) -> None:
@@ -175,6 +182,7 @@ class _Change:
     """One staged table, and how it differs from its published rows."""
 
     def __init__(self, session: Session, folder: Path, staged: StagedTable, lost_limit: float) -> None:
+        self.session = session
         self.data = session.data
         self.records = session.records
         self.lost_limit = lost_limit
@@ -195,6 +203,8 @@ class _Change:
         same_key = equal(self.key, "g", "p")
         self.vanished = f"(select p.* from {self.published} as p join {staged.gone} as g on {same_key})"
         self.vanished_count = count(self.data, staged.gone)
+        self.summary: Groups | None = None
+        """The groups of the candidate, of a table that is too large to measure at every change."""
 
     @property
     def updated_count(self) -> int:
@@ -228,7 +238,8 @@ class _Change:
             yield from self._vanished_findings()
         if not self.changed_count:
             return
-        published, changed = self._groups(self.published), self._groups(self.changed)
+        changed = self._groups(self.changed)
+        published = self._published_groups(changed)
         paired = self._paired() if self.updated_count >= 3 else None
         emptied = self._emptied_findings(published, changed, paired)
         yield from emptied.values()
@@ -261,6 +272,34 @@ class _Change:
             " most varchar, mean float8, spread float8, shares varchar)",
             (asset, run_id, json.dumps(records)),
         )
+
+    def keep_summary(self, run_id: str) -> None:
+        """Store the groups of the candidate for its future version."""
+        if self.summary is not None:
+            summaries.store(self.records, self.staged.asset, run_id, self._summarized(), self.summary)
+
+    def _published_groups(self, changed: Groups) -> Groups:
+        """Return the groups of the published rows. Of a large table, read only the rows that change, if possible.
+
+        Ranges of private numbers are not stored.
+        """
+        is_private = any(self.columns.is_private(column) for column in self.columns.numbers())
+        if not self.changes_little or is_private or not proofs.are_possible(self.session):
+            return self._groups(self.published)
+        stored = summaries.stored(self.records, self.staged.asset, self._summarized())
+        published = self._groups(self.published) if stored is None else stored
+        removed: Groups = {}
+        if self.updated_count or self.vanished_count:
+            removed = self._groups(f"(select p.* from {self.published} as p where {self.staged.replaced})")
+        self.summary = summaries.changed(published, removed, changed)
+        return published
+
+    def _summarized(self) -> str:
+        """Return a digest of what the groups of this table contain."""
+        measured = [self.columns.numbers(), *self.columns.ordered_pairs()]
+        contents = [self._segments(MOST_CATEGORIES), *([column.name for column in part] for part in measured)]
+        text = json.dumps([digest_of_columns(self.entry), MOST_CATEGORIES, *contents])
+        return hashlib.sha256(text.encode()).hexdigest()
 
     def _recorded_profiles(self) -> dict[str, list[Profile]]:
         """Return the profiles of the last versions by column, newest first."""

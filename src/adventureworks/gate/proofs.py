@@ -1,8 +1,9 @@
-"""Proofs: rules that the published rows keep, which a change can break only with the rows that it changes.
+"""Proofs: the outcomes of rules for the published rows, which a change can alter only with the rows that it changes.
 
 If no row breaks a rule in a batch, its proof is recorded with the versions of all tables that it reads. While these are
 the newest versions, the next batch looks for exceptions only where its changed rows could cause them. If it finds one,
-or if the rule has a form for which this is not known, the rule is evaluated as a whole.
+or if the rule has a form for which this is not known, the rule is evaluated as a whole. If rows break a rule that only
+warns, its proof also contains the outcome. It holds while no changed row is, or was, part of an exception.
 
 Proofs are recorded only if data and records are committed together, and not in environments, whose tables may be views
 of tables that others publish.
@@ -14,7 +15,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 
 import psycopg
@@ -24,6 +25,7 @@ from sqlglot import exp
 from adventureworks.catalog import SOURCE_TABLES
 from adventureworks.columns import digest_of_columns
 from adventureworks.gate.check_files import DeclaredCheck, reference_of
+from adventureworks.gate.checks import CheckOutcome, passed
 from adventureworks.postgres_sql import quoted
 from adventureworks.warehouse import publication
 from adventureworks.warehouse.environments import base_of
@@ -50,21 +52,27 @@ def are_possible(session: Session) -> bool:
     return not session.commits_twice and base_of(session.records) is None
 
 
-def still_kept(session: Session, checks: Iterable[DeclaredCheck], staged: Sequence[StagedTable]) -> list[DeclaredCheck]:
-    """Return the rules that no row breaks, neither of the published rows nor of these staged changes.
+def known(
+    session: Session, checks: Iterable[DeclaredCheck], staged: Sequence[StagedTable]
+) -> dict[DeclaredCheck, CheckOutcome]:
+    """Return the outcomes of the rules that these staged changes do not alter.
 
     Only rules are returned for which that is certain. `staged` are all tables whose candidates differ from what is
     published.
     """
     if not are_possible(session):
-        return []
+        return {}
     proven = _proven(session.records, list(checks))
     if not proven:
-        return []
+        return {}
     try:
         with session.records.transaction():
             changes = _changes(session, staged)
-            asked = [(check, selects) for check in proven if (selects := exceptions(check, changes)) is not None]
+            asked = [
+                (check, selects)
+                for check, outcome in proven.items()
+                if (selects := exceptions(check, changes, former=outcome.outcome != "pass")) is not None
+            ]
             # Not EXISTS: PostgreSQL would plan for a row that it finds soon, but usually there is none.
             parts = [
                 " or ".join(f"(select count(*) from ({one}) as found) > 0" for one in selects) or "false"
@@ -76,8 +84,8 @@ def still_kept(session: Session, checks: Iterable[DeclaredCheck], staged: Sequen
             raise
         # Whichever rule is at fault, its evaluation as a whole reports it.
         log.warning("Changed rows cannot be checked alone: %s", error.diag.message_primary)
-        return []
-    return [check for (check, _), is_broken in zip(asked, row, strict=True) if not is_broken]
+        return {}
+    return {check: proven[check] for (check, _), is_altered in zip(asked, row, strict=True) if not is_altered}
 
 
 def record(
@@ -85,9 +93,9 @@ def record(
     run_id: str,
     versions: Mapping[str, int],
     evaluated: Collection[DeclaredCheck],
-    kept: Collection[DeclaredCheck],
+    outcomes: Mapping[DeclaredCheck, CheckOutcome],
 ) -> None:
-    """Record proofs of rules that a batch keeps, until `publish` completes them, in place of those of earlier batches.
+    """Record proofs of a batch's outcomes, until `publish` completes them, in place of those of earlier batches.
 
     Proofs of a verdict that was not published are deleted: they hold for rows that are now staged differently.
     `versions`: by table, the newest one before any of these rules was evaluated.
@@ -103,14 +111,21 @@ def record(
     found = session.data.execute("select distinct asset from ops.quarantined_row").fetchall()
     quarantined = {asset for (asset,) in found}
     rows = [
-        (check.table, check.rule, _digest(check), json.dumps({name: versions.get(name, 0) for name in check.tables}))
-        for check in kept
-        if exceptions(check, {}) is not None and not (check.by and check.tables & quarantined)
+        (
+            check.table,
+            check.rule,
+            _digest(check),
+            json.dumps({name: versions.get(name, 0) for name in check.tables}),
+            json.dumps(asdict(outcome)) if outcome.outcome != "pass" else None,
+        )
+        for check, outcome in outcomes.items()
+        if exceptions(check, {}, former=outcome.outcome != "pass") is not None
+        and not (check.by and check.tables & quarantined)
     ]
     session.records.execute(
-        "insert into ops.proof (asset, rule, digest, versions, run_id) select p.*, %s"
-        " from unnest(%s::varchar[], %s::varchar[], %s::varchar[], %s::varchar[]) as p",
-        (run_id, *([list(column) for column in zip(*rows, strict=True)] or [[]] * 4)),
+        "insert into ops.proof (asset, rule, digest, versions, outcome, run_id) select p.*, %s"
+        " from unnest(%s::varchar[], %s::varchar[], %s::varchar[], %s::varchar[], %s::varchar[]) as p",
+        (run_id, *([list(column) for column in zip(*rows, strict=True)] or [[]] * 5)),
     )
 
 
@@ -138,12 +153,18 @@ def publish(records: Connection, run_id: str) -> None:
     records.execute("delete from ops.proof where run_id = %s and not published", (run_id,))
 
 
-def exceptions(check: DeclaredCheck, changes: Mapping[str, Change]) -> tuple[str, ...] | None:
+def exceptions(check: DeclaredCheck, changes: Mapping[str, Change], *, former: bool = False) -> tuple[str, ...] | None:
     """Return SELECTs of which at least one has a row if these changes break a rule that the published rows keep.
 
-    They may have rows although the rule is kept. `changes`: by table. None if the rule has a form for which no such
-    SELECTs are known.
+    They may have rows although the rule is kept. `changes`: by table. `former`: at least one also has a row if a row
+    that is replaced or deleted breaks the rule, so without a row the exceptions of the published rows stay the same.
+    None if the rule has a form for which no such SELECTs are known.
     """
+    if former:
+        tree = _plain_join(check.query) if check.kind == "rows" and not check.by else None
+        if tree is None or any(_is_outer(source) for source in _sources(tree)):
+            return None
+        return (*(_joined_rows(check.query, changes) or ()), *_replaced_rows(tree, changes))
     if check.kind == "uniqueness":
         return tuple(_repeated_values(check, changes))
     if check.kind == "reference":
@@ -167,8 +188,7 @@ def _repeated_values(check: DeclaredCheck, changes: Mapping[str, Change]) -> Ite
     if set(check.columns) != set(staged.key):
         yield (
             f"select 1 from {staged.changed} as n join {staged.published} as p on {equal(check.columns, 'n', 'p')}"
-            f" where not exists (select 1 from {staged.rows} as r where {equal(staged.key, 'r', 'p')})"
-            f" and not exists (select 1 from {staged.gone} as g where {equal(staged.key, 'g', 'p')})"
+            f" where {staged.stays('p')}"
         )
 
 
@@ -181,13 +201,27 @@ def _orphans(check: DeclaredCheck, changes: Mapping[str, Change]) -> Iterator[st
         pairs = zip(reference.parent_columns, reference.columns, strict=True)
         return " and ".join(f"{alias}.{quoted(theirs)} = c.{quoted(ours)}" for theirs, ours in pairs)
 
-    is_orphan = f"not exists (select 1 from {table('staging', reference.parent)} as p where {match('p')})"
+    def is_orphan(values: str) -> str:
+        """Return the condition for a row with one of these values."""
+        parents = table("staging", reference.parent)
+        if parent:
+            parents = StagedTable(SOURCE_TABLES[reference.parent]).candidate_with(reference.parent_columns, values)
+        return f"not exists (select 1 from {parents} as p where {match('p')})"
+
     if own and own.adds:
+        added = _added(check.table)
         given = " or ".join(f"c.{quoted(column)} is not null" for column in reference.columns)
-        yield f"select 1 from {_added(check.table)} as c where ({given}) and {is_orphan}"
+        referred = f"select {names(reference.columns, 't')} from {added} as t"
+        yield f"select 1 from {added} as c where ({given}) and {is_orphan(referred)}"
     if parent and parent.removes:
+        removed = f"select {names(reference.parent_columns, 't')} from {_removed(reference.parent)} as t"
         children = table("staging", check.table)
-        yield f"select 1 from {_removed(reference.parent)} as o join {children} as c on {match('o')} where {is_orphan}"
+        if own:
+            children = StagedTable(SOURCE_TABLES[check.table]).candidate_with(reference.columns, removed)
+        yield (
+            f"select 1 from {_removed(reference.parent)} as o join {children} as c on {match('o')}"
+            f" where {is_orphan(removed)}"
+        )
 
 
 def _joined_rows(query: str, changes: Mapping[str, Change]) -> tuple[str, ...] | None:
@@ -206,24 +240,74 @@ def _joined_rows(query: str, changes: Mapping[str, Change]) -> tuple[str, ...] |
         asked = tree.copy()
         copied = _sources(asked)[place]
         alias = copied.args["alias"].this if copied.alias else copied.this
-        if isinstance(copied.parent, exp.Join) and copied.parent.side:
+        join = copied.parent
+        if isinstance(join, exp.Join) and join.side:
             both = {_added(source.name): change.adds, _removed(source.name): change.removes}
             columns = names(StagedTable(SOURCE_TABLES[source.name]).column_names)
             rows = " union all ".join(
                 f"select {columns} from {part} as t" for part, is_there in both.items() if is_there
             )
             decided = exp.select("1").from_(_subquery(rows, alias))
-            asked.where(exp.Exists(this=decided.where(copied.parent.args["on"].copy())), copy=False)
+            asked.where(exp.Exists(this=decided.where(join.args["on"].copy())), copy=False)
         elif change.adds:
             rows = f"select * from {_added(source.name)} as t"
             copied.replace(_subquery(rows, alias))
         else:
             continue
-        for other in asked.find_all(exp.Table):
-            if not other.db:
-                other.set("db", exp.to_identifier("staging", quoted=True))
-        found.append(asked.sql(dialect="postgres"))
+        joined = [number for number, one in enumerate(_sources(asked)) if number != place and not _is_outer(one)]
+        split = [number for number in joined if _sources(asked)[number].name in changes]
+        found += [_in_staging(one) for one in _with_parts(asked, split)]
     return tuple(found)
+
+
+def _replaced_rows(tree: exp.Select, changes: Mapping[str, Change]) -> Iterator[str]:
+    """Yield SELECTs of what an inner join of published rows finds with a row that is replaced or deleted."""
+    for place, source in enumerate(_sources(tree)):
+        if source.name in changes and changes[source.name].removes:
+            asked = tree.copy()
+            for number, one in enumerate(_sources(asked)):
+                if number == place:
+                    rows = f"select * from {_removed(source.name)} as t"
+                    one.replace(_subquery(rows, exp.to_identifier(one.alias_or_name, quoted=True)))
+                elif one.name in changes:
+                    one.replace(_relation("raw", one.name, one.alias_or_name))
+            yield _in_staging(asked)
+
+
+def _with_parts(tree: exp.Select, places: Sequence[int]) -> list[exp.Select]:
+    """Return SELECTs that together find what a join finds, each with one part of each candidate at `places`.
+
+    The parts are the staged rows and the published rows that stay. PostgreSQL can look up rows in a part, but reads all
+    rows of a candidate.
+    """
+    found = [tree]
+    for place in places:
+        source = _sources(tree)[place]
+        staged, alias = StagedTable(SOURCE_TABLES[source.name]), source.alias_or_name
+        for part in list(found):
+            of_rows = part.copy()
+            _sources(of_rows)[place].replace(_relation("staging", staged.rows_table, alias))
+            found.append(of_rows)
+            _sources(part)[place].replace(_relation("raw", staged.asset, alias))
+            part.where(staged.stays(quoted(alias)), dialect="postgres", copy=False)
+    return found
+
+
+def _in_staging(tree: exp.Select) -> str:
+    """Return a SELECT in which tables without a schema are the candidates."""
+    for one in tree.find_all(exp.Table):
+        if not one.db:
+            one.set("db", exp.to_identifier("staging", quoted=True))
+    return tree.sql(dialect="postgres")
+
+
+def _relation(schema: str, name: str, alias: str) -> exp.Table:
+    return exp.table_(name, db=schema, alias=exp.to_identifier(alias, quoted=True), quoted=True)
+
+
+def _is_outer(source: exp.Expr) -> bool:
+    """Return whether rows that have no counterpart in what is joined here are found, too."""
+    return isinstance(source.parent, exp.Join) and bool(source.parent.side)
 
 
 def _rows_by_value(check: DeclaredCheck, changes: Mapping[str, Change]) -> tuple[str, ...] | None:
@@ -247,8 +331,12 @@ def _rows_by_value(check: DeclaredCheck, changes: Mapping[str, Change]) -> tuple
         return ()
     for source in [one for one in tree.find_all(exp.Table) if not one.db]:
         alias = source.args["alias"].this if source.alias else source.this
-        condition = f" where {column} in ({values})" if source.name in having else ""
-        source.replace(_subquery(f"select * from {table('staging', source.name)}{condition}", alias))
+        if source.name in changes:
+            rows = f"select * from {StagedTable(SOURCE_TABLES[source.name]).candidate_with([check.by], values)} as t"
+        else:
+            condition = f" where {column} in ({values})" if source.name in having else ""
+            rows = f"select * from {table('staging', source.name)}{condition}"
+        source.replace(_subquery(rows, alias))
     return (tree.sql(dialect="postgres"),)
 
 
@@ -315,17 +403,27 @@ def _changes(session: Session, staged: Sequence[StagedTable]) -> dict[str, Chang
     return {one.asset: Change(adds, removes) for one, adds, removes in found if adds or removes}
 
 
-def _proven(records: Connection, checks: Collection[DeclaredCheck]) -> list[DeclaredCheck]:
-    """Return the rules that the published rows keep, as far as that is recorded."""
-    rows = records.execute("select asset, rule, digest, versions from ops.proof where published").fetchall()
-    recorded = {(asset, rule): (digest, json.loads(versions)) for asset, rule, digest, versions in rows}
+def _proven(records: Connection, checks: Collection[DeclaredCheck]) -> dict[DeclaredCheck, CheckOutcome]:
+    """Return the outcomes of rules for the published rows, as far as they are recorded."""
+    rows = records.execute("select asset, rule, digest, versions, outcome from ops.proof where published").fetchall()
+    recorded = {(asset, rule): (digest, json.loads(versions)) for asset, rule, digest, versions, _ in rows}
+    outcomes = {(asset, rule): outcome for asset, rule, *_, outcome in rows}
     newest = publication.newest_versions(records, sorted(SOURCE_TABLES))
 
     def is_proven(check: DeclaredCheck) -> bool:
         versions = {name: newest.get(name, 0) for name in check.tables}
         return recorded.get((check.table, check.rule)) == (_digest(check), versions)
 
-    return [check for check in checks if is_proven(check)]
+    return {
+        check: _outcome(outcome) if (outcome := outcomes[check.table, check.rule]) else passed(check)
+        for check in checks
+        if is_proven(check)
+    }
+
+
+def _outcome(text: str) -> CheckOutcome:
+    fields = json.loads(text)
+    return CheckOutcome(**{**fields, "examples": tuple(fields["examples"])})
 
 
 def _digest(check: DeclaredCheck) -> str:

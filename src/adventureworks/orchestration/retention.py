@@ -92,6 +92,7 @@ RECORDS: Mapping[str, Bound] = {
         " ended within `keep_days`",
         decisions.clear,
     ),
+    "table_summary": Bound("one row for each large source table, and one for its candidate"),
     "warehouse_use": Bound("the sessions of `keep_days`", use.clear),
     "watermark": Bound("one row for each source table"),
 }

@@ -62,7 +62,8 @@ NULL on a standby, where the snapshot does not list the running transactions.
 _OTHER_SESSIONS = "select from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid() limit 1"
 
 _COUNTERS = """
-select concat_ws(' ', datid, tup_inserted, tup_updated, tup_deleted, d.stats_reset, w.stats_reset) as counters
+select concat_ws(' ', datid, d.stats_reset, w.stats_reset) as counted_since,
+    concat_ws(' ', tup_inserted, tup_updated, tup_deleted) as counters
 from pg_stat_database as d cross join pg_stat_bgwriter as w
 where datname = current_database() and current_setting('track_counts')::boolean
 """
@@ -71,6 +72,21 @@ where datname = current_database() and current_setting('track_counts')::boolean
 A session reports its writes late, but at the latest before it disappears from `_OTHER_SESSIONS`, so this only holds
 while there are none. A crash of the server resets the counters and `w.stats_reset`. A database that replaces another
 of the same name has another `datid`; its counters may be equal, such as after the same dump with other values.
+"""
+_MARKS = """
+select n.nspname::text as schema_name, c.relname::text as table_name,
+    concat_ws(' ', n.xmin, c.oid, c.xmin, c.relfilenode,
+        (select string_agg(a.xmin::text, ' ' order by a.attnum) from pg_attribute as a
+            where a.attrelid = c.oid and a.attnum > 0),
+        pg_stat_get_tuples_inserted(c.oid), pg_stat_get_tuples_updated(c.oid), pg_stat_get_tuples_deleted(c.oid)
+    ) as mark
+from pg_class as c join pg_namespace as n on n.oid = c.relnamespace
+where c.relkind = 'r' and not c.relhassubclass
+"""
+"""Returns for each table the same text as before only if nothing has been written in it since.
+
+It must be counted since the same moment (`counted_since`). `TRUNCATE`, a change of the table or of its columns, and a
+grant write in the catalogue.
 """
 _RELIABLE_COUNTERS = 150_000
 """The first version of the server whose counters cannot lose a report."""
@@ -83,12 +99,17 @@ class _Moment:
     snapshot: str | None
     counters: str | None
     """None if other sessions are connected to the database, which may not have reported what they wrote."""
+    counted_since: str | None = None
+    """The database, and when its counters began."""
 
     def is_unchanged_since(self, earlier: _Moment) -> bool:
         """Return whether nothing has been written in the database since."""
         if self.snapshot is None:
             return False
-        return self.snapshot == earlier.snapshot or (self.counters is not None and self.counters == earlier.counters)
+        return self.snapshot == earlier.snapshot or (
+            self.counters is not None
+            and (self.counters, self.counted_since) == (earlier.counters, earlier.counted_since)
+        )
 
 
 @dataclass(frozen=True)
@@ -100,6 +121,8 @@ class _Scan:
     """In seconds of `time.monotonic`."""
     states: dict[str, TableState]
     """By asset: the states of the scanned tables whose rows are in the database."""
+    marks: dict[str, str]
+    """By asset: what tells whether such a table may have changed since (`_MARKS`), where that is known."""
 
 
 _scanned: dict[PostgresAddress, _Scan] = {}
@@ -162,7 +185,8 @@ class PostgresSource:
     ) -> dict[str, TableState | TableBlocked]:
         """Return the state of each table, by asset, over one connection; a blocked table's error takes its place.
 
-        Tables are not scanned again if this process did it before and nothing has been written in the database since.
+        Tables are not scanned again if this process did it before and nothing has been written in the database since,
+        or in the table, where the source tells that.
         """
         wanted = list(tables)
         states: dict[str, TableState | TableBlocked] = {}
@@ -170,16 +194,22 @@ class PostgresSource:
             with translated(self._address):
                 # Read before the states, which may therefore be newer, but never older.
                 moment = _moment(connection)
-                last = _scanned.get(self._address)
+                before = last = _scanned.get(self._address)
                 if last is None or not moment.is_unchanged_since(last.moment):
                     # Never replaced without a scan: something may be written between the queries for a moment, so that
                     # one of its values is the same as before and the other already includes the change.
-                    last = _scanned[self._address] = _Scan(moment, time.monotonic(), {})
+                    last = _scanned[self._address] = _Scan(moment, time.monotonic(), {}, {})
                 unchanged = last.states
                 unknown = [table for table in wanted if table.asset not in unchanged]
+                marks = _marks(connection, moment) if unknown else {}
                 catalogue = connection.execute(catalogue_query()).fetchall() if unknown else []
             columns = columns_from(catalogue, unknown)
             for table in unknown:
+                if table.asset in columns and (mark := marks.get(columns[table.asset].relation)):
+                    mark = last.marks[table.asset] = f"{mark} {digest_of(columns[table.asset])}"
+                    if before and before.marks.get(table.asset) == mark and table.asset in before.states:
+                        unchanged[table.asset] = before.states[table.asset]
+                        continue
                 try:
                     states[table.asset] = state = self._state(connection, table, columns)
                 except TableBlocked as blocked:
@@ -335,10 +365,20 @@ class PostgresSnapshot:
 
 def _moment(connection: psycopg.Connection[dict[str, Any]]) -> _Moment:
     snapshot = (connection.execute(_SNAPSHOT).fetchone() or {})["moment"]
-    counters = None
+    counted: Mapping[str, Any] = {}
     if connection.info.server_version >= _RELIABLE_COUNTERS and connection.execute(_OTHER_SESSIONS).fetchone() is None:
-        counters = (connection.execute(_COUNTERS).fetchone() or {}).get("counters")
-    return _Moment(snapshot, counters)
+        counted = connection.execute(_COUNTERS).fetchone() or {}
+    return _Moment(snapshot, counted.get("counters"), counted.get("counted_since"))
+
+
+def _marks(connection: psycopg.Connection[dict[str, Any]], moment: _Moment) -> dict[str, str]:
+    """Return by quoted name what tells whether a plain table has changed; empty if the counters are not exact."""
+    if moment.counters is None:
+        return {}
+    return {
+        f"{quoted(row['schema_name'])}.{quoted(row['table_name'])}": f"{moment.counted_since} {row['mark']}"
+        for row in connection.execute(_MARKS)
+    }
 
 
 def _session_settings(timeout_ms: int) -> tuple[str, ...]:

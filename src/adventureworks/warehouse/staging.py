@@ -41,6 +41,11 @@ def count(data: Data, relation: str) -> int:
     return int(row[0]) if row else 0
 
 
+def exists(data: Data, relation: str) -> bool:
+    """Return whether a table, a view or a subquery has a row."""
+    return data.execute(f"select 1 from {relation} limit 1").fetchone() is not None
+
+
 class StagedTable:
     """A source table in staging: its columns, the tables that hold its change, and the statements on them.
 
@@ -48,6 +53,7 @@ class StagedTable:
     staged rows that differ from the published ones, and `replaced` the condition for the published rows (`p`) that they
     replace or that vanished. `rows_table`, `keys_table` and `gone_table` are names within the
     schema `staging`.
+    The candidate consists of `rows` and of those published rows for which `stays` holds.
     """
 
     def __init__(self, entry: SourceTable) -> None:
@@ -144,23 +150,39 @@ class StagedTable:
         """Point the candidate view at the table with the staged change applied."""
         data.execute(
             f"create or replace view {self.candidate} as"
-            f" select {names(self.column_names, 'p')} from {self.published} as p"
-            f" where not exists (select 1 from {self.rows} as r where {equal(self.key, 'r', 'p')})"
-            f" and not exists (select 1 from {self.gone} as g where {equal(self.key, 'g', 'p')})"
+            f" select {names(self.column_names, 'p')} from {self.published} as p where {self.stays('p')}"
             f" union all select {names(self.column_names, 'r')} from {self.rows} as r"
         )
 
+    def stays(self, alias: str) -> str:
+        """Return the condition that a published row is in the candidate: neither read again nor vanished."""
+        newer = '"__newer"'
+        match = equal(self.key, newer, alias)
+        return " and ".join(
+            f"not exists (select 1 from {one} as {newer} where {match})" for one in (self.rows, self.gone)
+        )
+
+    def candidate_with(self, columns: Sequence[str], values: str) -> str:
+        """Return a subquery for the candidate's rows whose `columns` have one of `values`, a SELECT of few rows.
+
+        The published rows are looked up by these values. In a join with `candidate`, PostgreSQL reads all of them.
+        """
+        shown, chosen = names(self.column_names, "c"), f"({names(columns, 'c')}) in ({values})"
+        return (
+            f"(select {shown} from {self.rows} as c where {chosen}"
+            f" union all select {shown} from {self.published} as c where {chosen} and {self.stays('c')})"
+        )
+
     def share_set_aside(self, data: Data) -> tuple[int, int]:
-        """Return how many rows are set aside, and the number of rows of which they are a share.
+        """Return how many rows are set aside, and the number of rows of which they are a share; zeros if none is.
 
         That number counts the rows that were read or, if only changed rows were read, all keys at the source.
         """
-        keys = count(data, self.keys)
-        if keys:
-            bad = quarantine.expected(data, self.asset)
-            return bad, max(keys, bad)
-        bad = quarantine.staged(data, self.asset)
-        return bad, count(data, self.rows) + bad
+        few = exists(data, self.keys)
+        bad = quarantine.expected(data, self.asset) if few else quarantine.staged(data, self.asset)
+        if not bad:
+            return 0, 0
+        return (bad, max(count(data, self.keys), bad)) if few else (bad, count(data, self.rows) + bad)
 
     def set_aside_duplicates(self, data: Data, run_id: str) -> None:
         """Move staged rows with a duplicated key into quarantine, because it is not known which of them is right.
