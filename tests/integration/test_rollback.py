@@ -119,6 +119,19 @@ def test_readers_see_any_earlier_version_of_the_whole_analysis_and_readers_of_it
     assert "fact_sales was rolled back to version 1 by ann: wrong quantities" in capsys.readouterr().out
 
 
+def test_versions_of_other_business_dates_are_restored(pipeline: Pipeline) -> None:
+    mart, dag = "customer_value", "customer_analytics"
+    earlier = rows(pipeline, mart)
+    next_day = Pipeline(pipeline.settings.model_copy(update={"as_of": AS_OF + timedelta(days=1)}))
+    delete_an_order(next_day)
+    assert set(next_day.settle(DAG, dag)) == {DAG, dag}
+    later = rows(pipeline, mart)
+    assert not {*earlier} & {*later}
+    for target, expected in ((1, earlier), (2, later)):
+        roll_back(next_day, target, mart)
+        assert rows(pipeline, mart) == expected, f"version {target}"
+
+
 def test_nothing_newer_is_published_until_the_release_and_then_everything_that_was_missed(
     pipeline: Pipeline, history: History, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -387,6 +387,11 @@ def refuse(records: Connection, dag: str, run_id: str) -> None:
     records.execute("update ops.build set refused = true where dag = %s and run_id = %s", (dag, run_id))
 
 
+def has_new_date(mart: Mart, last: publication.Publication | None, as_of: date) -> bool:
+    """Return whether every row differs from those of the last version, because it states another business date."""
+    return last is not None and last.as_of != as_of and "as_of" in {column.name for column in columns_of(mart)}
+
+
 def replaced(mart: Mart, months: Months) -> str:
     """Return the SQL condition for the published rows that the staged ones replace."""
     if mart.history:

@@ -63,13 +63,21 @@ def make_table(data: Data, entry: SourceTable | Mart) -> None:
 
 
 def keep(
-    session: Session, entry: SourceTable | Mart, version: int, rows: str, replaced: str, *, interrupted: bool = False
+    session: Session,
+    entry: SourceTable | Mart,
+    version: int,
+    rows: str,
+    replaced: str,
+    *,
+    interrupted: bool = False,
+    differ: bool = False,
 ) -> bool:
     """Keep what publishing `version` is about to change, and return whether the version before it can be restored.
 
     `rows`: the table or subquery with the new rows. `replaced`: the condition for the published rows (`p`) that they
-    replace. `interrupted`: rows may have been published since the last record of a version. Rows that are not needed
-    any more are deleted.
+    replace. `interrupted`: rows may have been published since the last record of a version. `differ`: no new row
+    is the same as the published one with its key, so they need not be compared. Rows that are not needed any more are
+    deleted.
     """
     columns, key = [column.name for column in columns_of(entry)], key_of(entry)
     first = oldest(session.records, entry.asset)
@@ -80,6 +88,7 @@ def keep(
     else:
         _delete(session.data, entry, first)
     others = [name for name in columns if name not in key]
+    changed = "true" if differ else f"not ({same(columns, 'p', 'r')})"
     before = [f"coalesce({names([name], 'p')}, {names([name], 'r')}) as {quoted(name)}" for name in key]
     before += [names([name], "p") for name in others]
     session.data.execute(
@@ -87,7 +96,7 @@ def keep(
         f" select {version}, {names([EXISTED, *key, *others], 'c')}"
         f" from (select p.{quoted(key[0])} is not null as {quoted(EXISTED)}, {', '.join(before)}"
         f" from (select * from {published(entry)} as p where {replaced}) as p"
-        f" full join {rows} as r on {equal(key, 'p', 'r')} where not ({same(columns, 'p', 'r')})) as c"
+        f" full join {rows} as r on {equal(key, 'p', 'r')} where {changed}) as c"
         # Rows that a process kept before it died are older than what it published. Compared with a set that is read
         # once, because without an index PostgreSQL might search the table for each row.
         f" where ({names(key, 'c')}) not in"

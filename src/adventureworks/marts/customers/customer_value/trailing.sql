@@ -17,23 +17,21 @@ days as (
     select
         f.customer_id,
         f.order_date,
-        max(case when f.booking_month between w.first_month and w.last_month then 1 else 0 end) as is_counted,
-        sum(
-            cast(
-                case when f.booking_month between w.first_month and w.last_month then f.revenue - f.cogs else 0 end
-                as decimal(38, 6)
-            )
-        ) as margin
+        sum(cast(f.revenue - f.cogs as decimal(38, 6))) as margin
     from marts.fact_sales as f
     inner join resellers as r
         on f.customer_id = r.customer_id
-    cross join windows as w
-    where w.last_month is not null
+    inner join windows as w
+        on f.booking_month between w.first_month and w.last_month
     group by f.customer_id, f.order_date
 )
 select
-    customer_id,
-    cast(sum(cast(is_counted as bigint)) as bigint) as order_days,
-    cast(sum(cast(margin as decimal(38, 6))) as decimal(38, 6)) as margin
-from days
-group by customer_id
+    r.customer_id,
+    count(d.order_date) as order_days,
+    cast(sum(cast(coalesce(d.margin, 0) as decimal(38, 6))) as decimal(38, 6)) as margin
+from resellers as r
+inner join windows as w
+    on w.last_month is not null
+left join days as d
+    on r.customer_id = d.customer_id
+group by r.customer_id
