@@ -14,15 +14,16 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
-import sqlglot
 import yaml
 from sqlglot import exp
+from sqlglot.errors import SqlglotError
 
 from adventureworks.catalog import MARTS, SOURCE_TABLES, Mart, entry
 from adventureworks.columns import columns_of
 from adventureworks.errors import PlatformError
 from adventureworks.postgres_sql import quoted
 from adventureworks.warehouse.by_month import read_instead, restrict
+from adventureworks.warehouse.dialect import parsed, tree_of
 from adventureworks.warehouse.sql import in_months
 
 Kind = Literal["volume", "freshness", "uniqueness", "reference", "rows"]
@@ -78,8 +79,8 @@ class DeclaredCheck:
         named = {self.table}
         if match := _REFERENCE.fullmatch(self.line):
             named.add(match[2].strip('"'))
-        if self._tree is not None:
-            named |= {found.name for found in self._tree.find_all(exp.Table)} & {*SOURCE_TABLES, *MARTS}
+        if self.tree is not None:
+            named |= {found.name for found in self.tree.find_all(exp.Table)} & {*SOURCE_TABLES, *MARTS}
         return frozenset(named)
 
     @cached_property
@@ -89,19 +90,19 @@ class DeclaredCheck:
         A column of a query that names no table counts for all tables of the query.
         """
         read = {(self.table, column) for column in self.columns}
-        if self._tree is not None:
-            named = {found.alias_or_name: found.name for found in self._tree.find_all(exp.Table)}
-            for column in self._tree.find_all(exp.Column):
+        if self.tree is not None:
+            named = {found.alias_or_name: found.name for found in self.tree.find_all(exp.Table)}
+            for column in self.tree.find_all(exp.Column):
                 tables = [named[column.table]] if column.table in named else [] if column.table else named.values()
                 read |= {(table, column.name) for table in tables}
         return frozenset(read)
 
     @cached_property
-    def _tree(self) -> exp.Expr | None:
+    def tree(self) -> exp.Expr | None:
         """The parsed query; None if there is none, or it is invalid: the scan of the rule's own table reports that."""
         try:
-            return sqlglot.parse_one(self.query, dialect="postgres") if self.query else None
-        except sqlglot.errors.SqlglotError:
+            return tree_of(self.query, "postgres") if self.query else None
+        except SqlglotError:
             return None
 
 
@@ -167,7 +168,7 @@ def within_months(query: str, mart: Mart, months: Collection[str]) -> str:
 
     The mart and the inputs that change it by month are restricted. Raises PlatformError if the query cannot be parsed.
     """
-    tree = _parsed(query, mart)
+    tree = _tree(query, mart)
     restrict(tree, mart, (mart.name, *mart.by_month), months)
     restricted = tree.sql(dialect="postgres")
     if not mart.echoes:
@@ -181,16 +182,16 @@ def within_values(query: str, mart: Mart, column: str, values: Collection[int]) 
 
     Raises PlatformError if the query cannot be parsed.
     """
-    tree = _parsed(query, mart)
+    tree = _tree(query, mart)
     listed = ", ".join(str(value) for value in sorted(values))
     read_instead(tree, [mart.name], lambda _: f"{quoted(column)} in ({listed})" if listed else "false")
     return tree.sql(dialect="postgres")
 
 
-def _parsed(query: str, mart: Mart) -> exp.Expr:
+def _tree(query: str, mart: Mart) -> exp.Expr:
     try:
-        return sqlglot.parse_one(query, dialect="postgres")
-    except sqlglot.errors.SqlglotError as error:
+        return parsed(query, "postgres")
+    except SqlglotError as error:
         raise PlatformError(f"A check of {mart.name} is not valid SQL: {error}.", "Fix its check file.") from error
 
 

@@ -38,22 +38,26 @@ def clear(records: Connection, before: datetime) -> None:
 
 def record(records: Connection, run_id: str, outcomes: Sequence[CheckOutcome], kind: str = "check") -> None:
     """Record outcomes of a run."""
-    for outcome in outcomes:
-        records.execute(
-            "insert into ops.check_result (run_id, asset, rule, kind, outcome, failed, message, examples, dimension)"
-            " values (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
-            (
-                run_id,
-                outcome.table,
-                outcome.rule,
-                kind,
-                outcome.outcome,
-                outcome.failed,
-                outcome.message,
-                json.dumps(list(outcome.examples)),
-                outcome.dimension,
-            ),
-        )
+    if not outcomes:
+        return
+    records.execute(
+        "insert into ops.check_result (run_id, kind, asset, rule, outcome, failed, message, examples, dimension)"
+        " select %s, %s, o.asset, o.rule, o.outcome, o.failed, o.message, o.examples, o.dimension"
+        " from unnest(%s::varchar[], %s::varchar[], %s::varchar[], %s::bigint[], %s::varchar[], %s::varchar[],"
+        " %s::varchar[]) with ordinality"
+        " as o (asset, rule, outcome, failed, message, examples, dimension, place) order by o.place",
+        (
+            run_id,
+            kind,
+            [outcome.table for outcome in outcomes],
+            [outcome.rule for outcome in outcomes],
+            [outcome.outcome for outcome in outcomes],
+            [outcome.failed for outcome in outcomes],
+            [outcome.message for outcome in outcomes],
+            [json.dumps(list(outcome.examples)) for outcome in outcomes],
+            [outcome.dimension for outcome in outcomes],
+        ),
+    )
 
 
 def warned(records: Connection, run_id: str) -> frozenset[str]:

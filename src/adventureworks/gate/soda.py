@@ -186,6 +186,14 @@ def scan_table(source: CheckedSchema, text: str, newest_of: str = "") -> TableSc
     return TableScan(checks, _first_error(scan) if exit_code == 3 else "", newest)
 
 
+def parse(text: str) -> None:
+    """Have Soda parse SodaCL, for the processes that are forked from this one.
+
+    Its parser remembers what it learns about the grammar, and needs several times as long for the first checks.
+    """
+    _Scan().add_sodacl_yaml_str(text)
+
+
 def in_upper_case(checks: str, rewritten: Callable[[str], str]) -> str:
     """Return a check file for an engine that stores names in upper case, with its SELECTs in that engine's dialect."""
     return with_selects(checks, rewritten, _upper)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from datetime import date
 from functools import cache, lru_cache
 from importlib import import_module, resources
@@ -19,8 +20,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
-import sqlglot
 from sqlglot import exp
+from sqlglot.errors import ParseError, SqlglotError
 
 import contracts
 from adventureworks.catalog import MARTS, Mart
@@ -53,6 +54,19 @@ def is_sql(mart: Mart) -> bool:
 @cache
 def queries_of(mart: Mart) -> Mapping[str, str]:
     """Return the SELECTs of a mart's model by name: its own, or those of its package."""
+    return _queries_in_files(mart)
+
+
+def parse_all() -> None:
+    """Parse all models, for the processes that are forked from this one. They read the files again."""
+    for mart in MARTS.values():
+        for query in _queries_in_files(mart).values():
+            # The build reports a model that is not valid.
+            with suppress(SqlglotError):
+                dialect.tree_of(query, DIALECT)
+
+
+def _queries_in_files(mart: Mart) -> Mapping[str, str]:
     if is_sql(mart):
         return {mart.name: (_home(mart) / f"{mart.name}.sql").read_text(encoding="utf-8")}
     files = sorted((_home(mart) / mart.name).glob("*.sql"))
@@ -72,7 +86,7 @@ def rendered(
     rows of other months are then wrong, because only what these months depend on is read of the inputs by month.
     `rows`: by table or mart, a SELECT in the warehouse's dialect that is read in its place.
     """
-    parsed = _parsed(mart, name)
+    parsed = tree_of(mart, name).copy()
     if months is not None:
         restrict(parsed, mart, mart.by_month, months)
     for reference in parsed.find_all(exp.Table):
@@ -97,22 +111,22 @@ def _place_of(asset: str) -> str:
 
 def tables_of(mart: Mart, name: str) -> frozenset[tuple[str, str]]:
     """Return the tables that one of the model's SELECTs reads, each as its schema and its name."""
-    return frozenset((found.db, found.name) for found in _parsed(mart, name).find_all(exp.Table) if found.db)
+    return frozenset((found.db, found.name) for found in tree_of(mart, name).find_all(exp.Table) if found.db)
 
 
 def has_parameter(mart: Mart, name: str, parameter: str) -> bool:
     """Return whether the rows of one of the model's SELECTs depend on a parameter."""
-    return any(found.name == parameter for found in _parsed(mart, name).find_all(exp.Placeholder))
+    return any(found.name == parameter for found in tree_of(mart, name).find_all(exp.Placeholder))
 
 
 def constants_of(mart: Mart, name: str) -> frozenset[str]:
     """Return the texts that one of the model's SELECTs contains."""
-    return frozenset(found.name for found in _parsed(mart, name).find_all(exp.Literal) if found.is_string)
+    return frozenset(found.name for found in tree_of(mart, name).find_all(exp.Literal) if found.is_string)
 
 
 def reads_data(mart: Mart, name: str) -> bool:
     """Return whether one of the model's SELECTs reads data; otherwise it reads the platform's records, or no table."""
-    return dialect.reads_data(_parsed(mart, name))
+    return dialect.reads_data(tree_of(mart, name))
 
 
 def reader(session: Session, mart: Mart, parameters: Mapping[str, Any], candidates: Collection[str] = ()) -> Read:
@@ -127,10 +141,11 @@ def reader(session: Session, mart: Mart, parameters: Mapping[str, Any], candidat
     return read
 
 
-def _parsed(mart: Mart, name: str) -> exp.Expr:
+def tree_of(mart: Mart, name: str) -> exp.Expr:
+    """Return the tree of one of the model's SELECTs, which nobody may change."""
     try:
-        return sqlglot.parse_one(queries_of(mart)[name], dialect=DIALECT)
-    except sqlglot.errors.ParseError as error:
+        return dialect.tree_of(queries_of(mart)[name], DIALECT)
+    except ParseError as error:
         raise PlatformError(f"The model of {mart.name} is not a valid SELECT: {error}", "Fix its .sql file.") from error
 
 

@@ -76,9 +76,9 @@ ENDING_SECONDS = 0.02
 
 @cache
 def warm_up() -> None:
-    """Import what tasks need, build the Pandera schemas of all contracts, read their files and the check files.
+    """Import what tasks need, build the Pandera schemas of all contracts, read their files, the models and the checks.
 
-    A task reads a check file again that changed since.
+    A task reads a model again, and a check file that changed since.
     """
     from airflow.sdk import DAG
     from airflow.sdk.api.client import Client
@@ -88,10 +88,12 @@ def warm_up() -> None:
     from adventureworks.catalog.summaries import summary_of
     from adventureworks.columns import digest_of_columns
     from adventureworks.errors import PlatformError
-    from adventureworks.gate.check_files import declared_checks
+    from adventureworks.gate import soda
+    from adventureworks.gate.check_files import check_text, declared_checks
     from adventureworks.marts import models
     from adventureworks.orchestration import analysis, changes, settings_for
     from adventureworks.settings import settings
+    from adventureworks.warehouse import layout
 
     for module in _HEAVY:
         import_module(module)
@@ -111,6 +113,9 @@ def warm_up() -> None:
             with suppress(PlatformError):
                 for check in declared_checks(folder, asset):
                     _ = check.tables
+                soda.parse(check_text(folder, asset))
+    models.parse_all()
+    layout.digest_of_files()
     for table in SOURCE_TABLES.values():
         digest_of_columns(table)
     # A task evaluates the file of its DAG. Python remembers what it then finds out about classes.

@@ -130,6 +130,20 @@ def snowflake_name(name: str) -> str:
     return quoted(name.upper())
 
 
+def parsed(select: str, dialect: str) -> exp.Expr:
+    """Return the tree of one of the platform's own SELECTs; the caller may change it. Raises `SqlglotError`."""
+    return tree_of(select, dialect).copy()
+
+
+@lru_cache(maxsize=1024)
+def tree_of(select: str, dialect: str) -> exp.Expr:
+    """Return the tree of one of the platform's own SELECTs, which nobody may change. Raises `SqlglotError`.
+
+    A task's process finds the trees of the process that it was forked from, because parsing takes longer than copying.
+    """
+    return sqlglot.parse_one(select, dialect=dialect)
+
+
 @dataclass(frozen=True)
 class Statement:
     """A statement as it is sent to Snowflake."""

@@ -48,10 +48,14 @@ _LAYOUT_LOCK = 7_101_917
 def prepare(session: Session) -> None:
     """Create whatever is missing. Several processes may call this at once.
 
-    Every step of an ingestion or analysis begins with this, because the platform may be upgraded between two steps.
+    Every step of an ingestion or analysis begins with this, because the platform may be upgraded between two steps. On
+    a connection that is reused, the first step finds out for all.
     """
     digest = _digest(session.data.target)
+    if session.records.layout == digest:
+        return
     if _is_applied(session.records, digest):
+        session.records.layout = digest
         return
     session.records.execute("select pg_advisory_xact_lock(%s)", (_LAYOUT_LOCK,))
     session.data.make_schemas(SCHEMAS)
@@ -135,19 +139,24 @@ def own(data: Data, entry: SourceTable | Mart) -> None:
 
 def _digest(target: str) -> str:
     """Return a digest of the files that define the tables, and of the place where the tables are."""
-    return hashlib.sha256(target.encode() + _definitions()).hexdigest()
+    return hashlib.sha256(f"{target} {digest_of_files()}".encode()).hexdigest()
 
 
 @cache
-def _definitions() -> bytes:
-    """Return a digest of the files that define the tables, as this process first read them: it runs their code."""
+def digest_of_files() -> str:
+    """Return a digest of the files that define the tables.
+
+    It is cached, as it was when this process, or the one that it was forked from, first read them: a process that runs
+    the code of a previous release must not record its layout as that of the files that have replaced it.
+    """
     folder = Path(contracts.__file__).parent
     here, registry = Path(str(resources.files(__package__))), Path(catalog.__file__).parent
-    digest, comments = hashlib.sha256(), Path(dictionary.__file__)
+    digest = hashlib.sha256()
+    comments = Path(dictionary.__file__)
     defining = [*folder.rglob("*.py"), *here.rglob("*.sql"), *here.rglob("*.py"), *registry.glob("*.py"), comments]
     for path in sorted(defining):
         digest.update(path.read_bytes())
-    return digest.digest()
+    return digest.hexdigest()
 
 
 def _is_applied(records: WarehouseConnection, digest: str) -> bool:

@@ -36,6 +36,8 @@ class WarehouseConnection(psycopg.Connection[TupleRow]):
     """A psycopg connection whose statements are sent to the schemas of an environment."""
 
     environment = ""
+    layout = ""
+    """The digest of the layout that was found on this connection (see `layout.prepare`)."""
 
     def make_schemas(self, schemas: Iterable[str]) -> None:
         """Create the schemas that are missing."""
@@ -391,9 +393,10 @@ class PostgresData:
     def update_statistics(self, schema: str, name: str) -> None:
         """Update the planner's statistics of a table at once, before autovacuum does."""
         # Planning joins needs numbers of rows and of distinct values. For these a fifth of the usual sample is enough.
-        self.execute("set local default_statistics_target = 20")
-        self.execute(f"analyze {table(schema, name)}")
-        self.execute("set local default_statistics_target to default")
+        self.execute(
+            f"set local default_statistics_target = 20; analyze {table(schema, name)};"
+            " set local default_statistics_target to default"
+        )
 
     def avoid_nested_loops(self) -> None:
         """Let the planner avoid nested loops for the rest of the transaction (see `WITHOUT_NESTED_LOOPS`)."""
