@@ -23,7 +23,6 @@ from adventureworks.embedded.postgres import EmbeddedPostgres
 from adventureworks.embedded.supervisor import marked_processes
 from adventureworks.gate.detect import difference
 from adventureworks.settings import Settings
-from adventureworks.warehouse.steps import REFRESH
 
 Found = TypeVar("Found")
 START_TIMEOUT_SECONDS = 600
@@ -143,8 +142,8 @@ class RunningPlatform:
         return int(
             self.sql(
                 "airflow",
-                "select count(*) from task_instance where dag_id = %s and task_id = %s and state = 'success'",
-                (dag, REFRESH),
+                "select count(*) from task_instance where dag_id = %s and task_id = 'refresh' and state = 'success'",
+                (dag,),
             )[0][0]
         )
 
