@@ -298,7 +298,7 @@ def _in_staging(tree: exp.Select) -> str:
     for one in tree.find_all(exp.Table):
         if not one.db:
             one.set("db", exp.to_identifier("staging", quoted=True))
-    return tree.sql(dialect="postgres")
+    return tree.sql(dialect="postgres", copy=False)
 
 
 def _relation(schema: str, name: str, alias: str) -> exp.Table:
@@ -337,7 +337,7 @@ def _rows_by_value(check: DeclaredCheck, changes: Mapping[str, Change]) -> tuple
             condition = f" where {column} in ({values})" if source.name in having else ""
             rows = f"select * from {table('staging', source.name)}{condition}"
         source.replace(_subquery(rows, alias))
-    return (tree.sql(dialect="postgres"),)
+    return (tree.sql(dialect="postgres", copy=False),)
 
 
 @lru_cache(maxsize=1024)
