@@ -10,7 +10,7 @@ from functools import cache
 from importlib import import_module
 from typing import Any
 
-# These modules are imported but must not be used before the fork, because thread pools do not survive it.
+# These modules are imported. Those with thread pools must not be used before the fork, because pools do not survive it.
 _HEAVY = (
     "adbc_driver_postgresql.dbapi",
     "airflow.dag_processing.bundles.local",
