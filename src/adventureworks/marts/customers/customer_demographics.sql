@@ -73,76 +73,48 @@ stores as (
         on c.StoreID = s.BusinessEntityID
 ),
 answers as (
-    select
-        case
-            when grouping(yearly_income) = 0 then 'YearlyIncome'
-            when grouping(education) = 0 then 'Education'
-            when grouping(occupation) = 0 then 'Occupation'
-            when grouping(marital_status) = 0 then 'MaritalStatus'
-            when grouping(gender) = 0 then 'Gender'
-            when grouping(commute_distance) = 0 then 'CommuteDistance'
-            when grouping(home_owner_flag) = 0 then 'HomeOwnerFlag'
-            when grouping(total_children) = 0 then 'TotalChildren'
-            when grouping(number_children_at_home) = 0 then 'NumberChildrenAtHome'
-            when grouping(number_cars_owned) = 0 then 'NumberCarsOwned'
-        end as attribute,
-        coalesce(
-            yearly_income, education, occupation, marital_status, gender, commute_distance, home_owner_flag,
-            total_children, number_children_at_home, number_cars_owned
-        ) as band,
-        territory_id,
-        count(*) as customers,
-        cast(sum(cast(orders as bigint)) as bigint) as orders,
-        cast(sum(cast(revenue as decimal(38, 6))) as decimal(38, 6)) as revenue,
-        count(biker) as bike_buyers
-    from persons
-    group by grouping sets (
-        (territory_id, yearly_income),
-        (territory_id, education),
-        (territory_id, occupation),
-        (territory_id, marital_status),
-        (territory_id, gender),
-        (territory_id, commute_distance),
-        (territory_id, home_owner_flag),
-        (territory_id, total_children),
-        (territory_id, number_children_at_home),
-        (territory_id, number_cars_owned)
-    )
+    select 'YearlyIncome' as attribute, yearly_income as band, territory_id, orders, revenue, biker from persons
     union all
-    select
-        case
-            when grouping(business_type) = 0 then 'BusinessType'
-            when grouping(specialty) = 0 then 'Specialty'
-            when grouping(brands) = 0 then 'Brands'
-            when grouping(internet) = 0 then 'Internet'
-            when grouping(bank_name) = 0 then 'BankName'
-        end as attribute,
-        coalesce(business_type, specialty, brands, internet, bank_name) as band,
-        territory_id,
-        count(*) as customers,
-        cast(sum(cast(orders as bigint)) as bigint) as orders,
-        cast(sum(cast(revenue as decimal(38, 6))) as decimal(38, 6)) as revenue,
-        count(biker) as bike_buyers
-    from stores
-    group by grouping sets (
-        (territory_id, business_type),
-        (territory_id, specialty),
-        (territory_id, brands),
-        (territory_id, internet),
-        (territory_id, bank_name)
-    )
+    select 'Education' as attribute, education as band, territory_id, orders, revenue, biker from persons
+    union all
+    select 'Occupation' as attribute, occupation as band, territory_id, orders, revenue, biker from persons
+    union all
+    select 'MaritalStatus' as attribute, marital_status as band, territory_id, orders, revenue, biker from persons
+    union all
+    select 'Gender' as attribute, gender as band, territory_id, orders, revenue, biker from persons
+    union all
+    select 'CommuteDistance' as attribute, commute_distance as band, territory_id, orders, revenue, biker from persons
+    union all
+    select 'HomeOwnerFlag' as attribute, home_owner_flag as band, territory_id, orders, revenue, biker from persons
+    union all
+    select 'TotalChildren' as attribute, total_children as band, territory_id, orders, revenue, biker from persons
+    union all
+    select 'NumberChildrenAtHome' as attribute, number_children_at_home as band, territory_id, orders, revenue, biker from persons
+    union all
+    select 'NumberCarsOwned' as attribute, number_cars_owned as band, territory_id, orders, revenue, biker from persons
+    union all
+    select 'BusinessType' as attribute, business_type as band, territory_id, orders, revenue, biker from stores
+    union all
+    select 'Specialty' as attribute, specialty as band, territory_id, orders, revenue, biker from stores
+    union all
+    select 'Brands' as attribute, brands as band, territory_id, orders, revenue, biker from stores
+    union all
+    select 'Internet' as attribute, internet as band, territory_id, orders, revenue, biker from stores
+    union all
+    select 'BankName' as attribute, bank_name as band, territory_id, orders, revenue, biker from stores
 ),
 cells as (
     select
         attribute,
         band,
         territory_id,
-        customers,
-        orders,
-        revenue,
-        bike_buyers
+        count(*) as customers,
+        cast(sum(cast(orders as bigint)) as bigint) as orders,
+        cast(sum(cast(revenue as decimal(38, 6))) as decimal(38, 6)) as revenue,
+        count(biker) as bike_buyers
     from answers
     where band is not null
+    group by attribute, band, territory_id
 ),
 ranked as (
     select
