@@ -15,8 +15,9 @@ from pydantic import SecretStr
 from adventureworks.catalog import SOURCE_TABLES
 from adventureworks.embedded.postgres import SUPERUSER, EmbeddedPostgres
 from adventureworks.gate import profiling, summaries
-from adventureworks.gate.profile import Groups
+from adventureworks.gate.profile import Group, Groups
 from adventureworks.settings import Settings
+from adventureworks.warehouse import open_warehouse, publication
 from adventureworks.warehouse.staging import StagedTable
 from tests.conftest import create_database
 from tests.integration import faults
@@ -166,7 +167,9 @@ def test_the_summary_of_a_large_table_stays_that_of_all_its_rows(published: tupl
         with deliveries.warehouse.connect("test") as session:
             staged = StagedTable(SOURCE_TABLES[HEADER])
             table = profiling._Change(session, deliveries.settings.checks_folder / "source", staged, 0.1)
-            return summaries.stored(session.records, HEADER, table._summarized()), table._groups(staged.published)
+            version = publication.newest_versions(session.records, [HEADER])[HEADER]
+            stored = summaries.stored(session.records, HEADER, version, table._summarized())
+            return stored, table._groups(staged.published)
 
     def usual() -> pl.DataFrame:
         """Return orders without the smallest or largest value of any segment."""
@@ -184,3 +187,32 @@ def test_the_summary_of_a_large_table_stays_that_of_all_its_rows(published: tupl
     for number in (1, 2):
         stored, measured = summaries_after(usual().with_columns(pl.col("SalesOrderID") + number * 100_000))
         assert stored == measured
+
+
+def test_a_summary_belongs_to_the_version_that_follows_the_measured_one(warehouse_url: str) -> None:
+    groups: Groups = {("", None): Group("", None, 20_000, {})}
+    with open_warehouse(Settings(warehouse_url=SecretStr(warehouse_url))).connect("test") as session:
+
+        def after(measured: int, *runs: str) -> Groups | None:
+            """Return the summary of the newest version after these runs have published, the last one a measured one."""
+            summaries.discard(session.records, [HEADER])
+            summaries.store(session.records, HEADER, runs[-1], measured, "digest", groups)
+            for run in runs:
+                publication.record(
+                    session.records,
+                    asset=HEADER,
+                    rows=1,
+                    changed_rows=1,
+                    months=(),
+                    set_aside=0,
+                    verdict="passed",
+                    run_id=run,
+                )
+            summaries.publish(session.records, HEADER, runs[-1])
+            newest = publication.newest_versions(session.records, [HEADER])[HEADER]
+            return summaries.stored(session.records, HEADER, newest, "digest")
+
+        assert after(0, "ingest/one") == groups
+        assert after(1, "ingest/one") == groups, "the same run was started again"
+        assert after(2, "forget/two", "ingest/three") is None, "the rows have changed since they were measured"
+        session.rollback()

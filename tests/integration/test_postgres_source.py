@@ -379,6 +379,18 @@ def test_a_view_is_scanned_each_time(database, source, scanned):
     assert is_scanned_each_time(source, scanned), "it may show rows of another database"
 
 
+def test_a_standby_is_scanned_each_time(postgres, database, source, source_url, scanned):
+    """Its counters stay the same whatever its primary writes."""
+    database.close()
+    with psycopg.connect(postgres.url(source_url.rsplit("/", 1)[1], SUPERUSER), autocommit=True) as server:
+        server.execute(
+            "create or replace function pg_catalog.pg_is_in_recovery() returns boolean stable language sql"
+            " as 'select true'"
+        )
+    assert is_scanned_each_time(source, scanned)
+    assert not source.awaits_write(0, 0)
+
+
 def test_states_distinguish_blocked_tables_from_readable_ones(database, source):
     database.execute('drop table "Sales"."SpecialOffer"')
     database.execute('alter table "Production"."Document" drop column "ModifiedDate"')

@@ -169,6 +169,22 @@ def test_the_exceptions_of_a_rule_are_known_while_no_changed_row_is_among_them(
     assert spared, "some change does not"
 
 
+def test_the_exceptions_of_a_rule_are_not_known_once_it_fails_instead_of_warning(
+    warehouse_url: str, tmp_path: Path
+) -> None:
+    check = WARNING[0]
+    outcome = CheckOutcome(check.table, check.rule, "warn", 3, "3 rows break it.", ("ID=1",), check.dimension)
+    text = (CHECKS / f"{check.table}.yml").read_text(encoding="utf-8")
+    (tmp_path / f"{check.table}.yml").write_text(text.replace("warn: when", "fail: when"), encoding="utf-8")
+    (stricter,) = (one for one in declared_checks(tmp_path, check.table) if one.rule == check.rule)
+    with open_warehouse(Settings(warehouse_url=SecretStr(warehouse_url))).connect("test") as session:
+        proofs.record(session, "run", {}, [check], {check: outcome})
+        proofs.publish(session.records, "run")
+        assert proofs.known(session, [check], []) == {check: outcome}
+        assert proofs.known(session, [stricter], []) == {}
+        session.rollback()
+
+
 def test_a_verdict_that_is_replaced_leaves_no_proof(warehouse_url: str) -> None:
     """The rules of a table that is blocked after the first verdict are not evaluated again."""
     with open_warehouse(Settings(warehouse_url=SecretStr(warehouse_url))).connect("test") as session:

@@ -6,6 +6,7 @@ once per process, and again when it changes.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Collection, Mapping
 from contextlib import suppress
@@ -72,6 +73,8 @@ class DeclaredCheck:
     """Whether the rule can be checked for each month separately, with only the months that echo in it."""
     by: str = ""
     """A column for each of whose values the rule can be checked separately, with only the rows that have it."""
+    text: str = ""
+    """The whole declaration as JSON, with the limits from which the check warns or fails."""
 
     @cached_property
     def tables(self) -> frozenset[str]:
@@ -241,7 +244,8 @@ def _declared(asset: str, item: dict[str, Any]) -> DeclaredCheck:
     by = attributes.get("by", "")
     if by and not (query and by in {column.name for column in columns_of(entry(asset))}):
         raise ValueError(f"{settings['name']} cannot hold by {by}")
-    return DeclaredCheck(asset, settings["name"], kind, line, dimension, meaning, columns, query, by_month, by)
+    text = json.dumps(item, default=str)
+    return DeclaredCheck(asset, settings["name"], kind, line, dimension, meaning, columns, query, by_month, by, text)
 
 
 def _is_by_month(settings: dict[str, Any]) -> bool:

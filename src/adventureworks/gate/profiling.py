@@ -41,7 +41,7 @@ from adventureworks.gate.profile import (
 )
 from adventureworks.postgres_sql import quoted
 from adventureworks.settings import Settings
-from adventureworks.warehouse import open_warehouse
+from adventureworks.warehouse import open_warehouse, publication
 from adventureworks.warehouse.candidate import Attempt, require
 from adventureworks.warehouse.postgres import Connection
 from adventureworks.warehouse.session import Session
@@ -203,8 +203,8 @@ class _Change:
         same_key = equal(self.key, "g", "p")
         self.vanished = f"(select p.* from {self.published} as p join {staged.gone} as g on {same_key})"
         self.vanished_count = count(self.data, staged.gone)
-        self.summary: Groups | None = None
-        """The groups of the candidate, of a table that is too large to measure at every change."""
+        self.summary: tuple[int, Groups] | None = None
+        """The published version and the groups of the candidate, of a table that is too large to measure each time."""
 
     @property
     def updated_count(self) -> int:
@@ -276,22 +276,27 @@ class _Change:
     def keep_summary(self, run_id: str) -> None:
         """Store the groups of the candidate for its future version."""
         if self.summary is not None:
-            summaries.store(self.records, self.staged.asset, run_id, self._summarized(), self.summary)
+            version, groups = self.summary
+            summaries.store(self.records, self.staged.asset, run_id, version, self._summarized(), groups)
 
     def _published_groups(self, changed: Groups) -> Groups:
-        """Return the groups of the published rows. Of a large table, read only the rows that change, if possible.
+        """Return the groups of the published rows; of a large table, from its summary if there is one.
 
         Ranges of private numbers are not stored.
         """
         is_private = any(self.columns.is_private(column) for column in self.columns.numbers())
         if not self.changes_little or is_private or not proofs.are_possible(self.session):
             return self._groups(self.published)
-        stored = summaries.stored(self.records, self.staged.asset, self._summarized())
+        asset = self.staged.asset
+        # Read before the rows: if both change in the meantime, the summary is not used.
+        version = publication.newest_versions(self.records, [asset]).get(asset, 0)
+        stored = summaries.stored(self.records, asset, version, self._summarized())
         published = self._groups(self.published) if stored is None else stored
         removed: Groups = {}
         if self.updated_count or self.vanished_count:
             removed = self._groups(f"(select p.* from {self.published} as p where {self.staged.replaced})")
-        self.summary = summaries.changed(published, removed, changed)
+        groups = summaries.changed(published, removed, changed)
+        self.summary = None if groups is None else (version, groups)
         return published
 
     def _summarized(self) -> str:

@@ -429,4 +429,4 @@ def _outcome(text: str) -> CheckOutcome:
 def _digest(check: DeclaredCheck) -> str:
     """Return a digest of a rule and of the columns of the tables that it reads."""
     columns = [digest_of_columns(SOURCE_TABLES[name]) for name in sorted(check.tables)]
-    return hashlib.sha256("\n".join([check.line, check.query, check.by, *columns]).encode()).hexdigest()
+    return hashlib.sha256("\n".join([check.text, *columns]).encode()).hexdigest()

@@ -10,39 +10,41 @@ import json
 from collections.abc import Callable, Collection, Iterable
 
 from adventureworks.gate.profile import Group, Groups, Order, Values
-from adventureworks.warehouse import publication
 from adventureworks.warehouse.postgres import Connection
 
 
-def stored(records: Connection, asset: str, digest: str) -> Groups | None:
-    """Return the summary of the newest version of a table; None if there is none of what `digest` identifies."""
-    newest = publication.newest_versions(records, [asset]).get(asset)
+def stored(records: Connection, asset: str, version: int, digest: str) -> Groups | None:
+    """Return the summary of a version of a table; None if there is none of what `digest` identifies."""
     row = records.execute(
-        "select groups from ops.table_summary where asset = %s and version = %s and digest = %s",
-        (asset, newest, digest),
+        "select groups from ops.table_summary where asset = %s and version = %s and digest = %s and published",
+        (asset, version, digest),
     ).fetchone()
     return _parsed(row[0]) if row else None
 
 
-def store(records: Connection, asset: str, run_id: str, digest: str, groups: Groups) -> None:
-    """Store the summary of a candidate until `publish` assigns it a version."""
+def store(records: Connection, asset: str, run_id: str, version: int, digest: str, groups: Groups) -> None:
+    """Store the summary of a candidate, which changes the rows of `version`, until `publish` completes it."""
     records.execute(
-        "insert into ops.table_summary (asset, run_id, digest, groups) values (%s, %s, %s, %s)",
-        (asset, run_id, digest, _written(groups)),
+        "insert into ops.table_summary (asset, run_id, version, digest, groups) values (%s, %s, %s, %s, %s)",
+        (asset, run_id, version, digest, _written(groups)),
     )
 
 
 def discard(records: Connection, assets: Collection[str]) -> None:
     """Delete the summaries of candidates of these tables."""
-    records.execute("delete from ops.table_summary where asset = any(%s) and version is null", (sorted(assets),))
+    records.execute("delete from ops.table_summary where asset = any(%s) and not published", (sorted(assets),))
 
 
 def publish(records: Connection, asset: str, run_id: str) -> None:
-    """Assign the summary of a run's candidate to the version that it published, in place of the last one."""
-    records.execute("delete from ops.table_summary where asset = %s and version is not null", (asset,))
+    """Assign the summary of a run's candidate to the version that it published, in place of the last one.
+
+    If anything else published a version in the meantime, the table has no summary.
+    """
+    records.execute("delete from ops.table_summary where asset = %s and published", (asset,))
     records.execute(
-        "update ops.table_summary set version = (select max(version) from ops.publication where asset = %(asset)s)"
-        " where asset = %(asset)s and run_id = %(run)s",
+        "update ops.table_summary set version = version + 1, published = true where asset = %(asset)s"
+        " and run_id = %(run)s"
+        " and version + 1 = (select max(version) from ops.publication where asset = %(asset)s)",
         {"asset": asset, "run": run_id},
     )
 

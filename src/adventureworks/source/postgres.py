@@ -65,13 +65,14 @@ _COUNTERS = """
 select concat_ws(' ', datid, d.stats_reset, w.stats_reset) as counted_since,
     concat_ws(' ', tup_inserted, tup_updated, tup_deleted) as counters
 from pg_stat_database as d cross join pg_stat_bgwriter as w
-where datname = current_database() and current_setting('track_counts')::boolean
+where datname = current_database() and current_setting('track_counts')::boolean and not pg_is_in_recovery()
 """
 """Returns the same text as before only if nothing has been written in this database since, its catalogue included.
 
 A session reports its writes late, but at the latest before it disappears from `_OTHER_SESSIONS`, so this only holds
 while there are none. A crash of the server resets the counters and `w.stats_reset`. A database that replaces another
 of the same name has another `datid`; its counters may be equal, such as after the same dump with other values.
+A standby has no row here, because it counts nothing that its primary writes.
 """
 _MARKS = """
 select n.nspname::text as schema_name, c.relname::text as table_name,

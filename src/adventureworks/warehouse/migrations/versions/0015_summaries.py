@@ -13,10 +13,11 @@ def upgrade() -> None:
         "create table ops.table_summary ("
         "asset varchar not null,"
         " run_id varchar not null,"  # the run that staged the rows
-        " version bigint,"  # NULL until the run has published
+        " version bigint not null,"  # until the run has published: the one before
+        " published boolean not null default false,"
         " digest varchar not null,"  # of what is summarized: the segments, and the columns of the table
         " groups varchar not null,"  # JSON
-        " primary key (asset, run_id))"
+        " primary key (asset, published))"
     )
 
 
