@@ -232,6 +232,21 @@ def test_a_mart_with_periods_changes_only_on_days_on_which_one_begins_or_has_end
     assert not at_once[0].equals(at_once[1]), "it depends on the business date"
 
 
+@pytest.mark.parametrize("name", ["bill_of_materials_cost", "production_costs", "inventory_status"])
+def test_what_begins_during_a_day_counts_on_that_day_for_a_mart_and_its_rules(platform: Pipeline, name: str) -> None:
+    changes = [
+        f"""update raw."{table}" set "StartDate" = "StartDate" + interval '10 hours'"""
+        for table in ("Production_BillOfMaterials", "Production_ProductCostHistory", "Production_WorkOrder")
+    ]
+    with psycopg.connect(platform.url) as connection:
+        before = computed(connection, MARTS[name])
+        assert all(connection.execute(change).rowcount for change in changes)
+        assert_frame_equal(computed(connection, MARTS[name]), before, check_row_order=False)
+        connection.rollback()
+    with trial_of(platform.url, MARTS[name]) as trial:
+        assert trial.broken_by(*changes) is None
+
+
 def without_date(rows: pl.DataFrame) -> pl.DataFrame:
     """Return rows without the business date that they state."""
     return rows.drop("as_of", strict=False)
