@@ -34,6 +34,30 @@ MIN_SCORE = 0.95
 MANY, FEW = 20, 4
 """Random faults per mart, with and without writing docs/validation.md."""
 
+WITH_TIMES = {
+    "bill_of_materials_cost": [
+        f"""update raw."{table}" set "StartDate" = date '{AS_OF}' + time '10:00' where "EndDate" is null"""
+        for table in ("Production_BillOfMaterials", "Production_ProductCostHistory")
+    ],
+    "production_costs": [
+        'update raw."Production_ProductCostHistory" as cost set "StartDate" = used.first from ('
+        ' select c."ProductID" as product, c."StartDate" as since, min(w."StartDate") + interval \'10 hours\' as first'
+        ' from raw."Production_ProductCostHistory" as c join raw."Production_WorkOrder" as w'
+        ' on w."ProductID" = c."ProductID" and w."StartDate" >= c."StartDate"'
+        ' and (c."EndDate" is null or w."StartDate" <= c."EndDate") where w."ScrappedQty" > 0 group by 1, 2'
+        ') as used where cost."ProductID" = used.product and cost."StartDate" = used.since',
+    ],
+    "inventory_status": [
+        'update raw."Production_BillOfMaterials" as bill set "EndDate" = used.last from ('
+        ' select "ProductID" as product, max("StartDate") as last from raw."Production_WorkOrder" where "StartDate" <'
+        " (select max(month) + interval '1 month' from (select month from staging.channel_month group by month"
+        " having bool_and(not is_partial)) as complete) group by 1"
+        ') as used where bill."ProductAssemblyID" = used.product and bill."EndDate" is null',
+        """update raw."Production_WorkOrder" set "StartDate" = "StartDate" + interval '10 hours'""",
+    ],
+}
+"""By mart: changes that add times of day to the first or last day on which rows of its inputs count."""
+
 
 class Trial:
     """A candidate that is damaged in a transaction, which is always rolled back."""
@@ -230,6 +254,20 @@ def test_a_mart_with_periods_changes_only_on_days_on_which_one_begins_or_has_end
             assert_frame_equal(without_date(first), without_date(last), check_row_order=False)
         at_once = [without_date(computed(connection, mart, day)) for day in (turns[0], turns[-1])]
     assert not at_once[0].equals(at_once[1]), "it depends on the business date"
+
+
+@pytest.mark.parametrize("name", WITH_TIMES)
+def test_a_mart_and_its_rules_go_by_days_if_bills_costs_and_work_orders_have_times(
+    platform: Pipeline, name: str
+) -> None:
+    changes = WITH_TIMES[name]
+    with psycopg.connect(platform.url) as connection:
+        before = computed(connection, MARTS[name])
+        assert all(connection.execute(change).rowcount for change in changes)
+        assert_frame_equal(computed(connection, MARTS[name]), before, check_row_order=False)
+        connection.rollback()
+    with trial_of(platform.url, MARTS[name]) as trial:
+        assert trial.broken_by(*changes) is None
 
 
 def without_date(rows: pl.DataFrame) -> pl.DataFrame:

@@ -261,13 +261,19 @@ def test_marts_of_complete_months_are_carried_over_until_such_a_month_changes(pi
     assert isinstance(pipeline.analyse("customer_retention"), NothingToDo)
 
 
-def test_a_later_business_date_is_stated_without_computing_rows_until_a_period_begins(pipeline: Pipeline) -> None:
+def test_another_business_date_computes_rows_only_if_a_period_begins_or_ends(pipeline: Pipeline) -> None:
     [(day,)] = pipeline.published("select max(as_of) from marts.bill_of_materials_cost")
     pipeline.change(
         'insert into "Sales"."CurrencyRate" ("CurrencyRateID", "CurrencyRateDate", "FromCurrencyCode",'
         ' "ToCurrencyCode", "AverageRate", "EndOfDayRate", "ModifiedDate") select "CurrencyRateID" + 1,'
         " cast(%s as date) + 2, 'USD', 'EUR', 1, 1, now() from \"Sales\".\"CurrencyRate\""
         ' order by "CurrencyRateID" desc limit 1',
+        (day,),
+    )
+    pipeline.change(
+        'update "Production"."BillOfMaterials" set "StartDate" = cast(%s as date) + interval \'58 hours\','
+        ' "ModifiedDate" = now() where "BillOfMaterialsID" = (select max("BillOfMaterialsID")'
+        ' from "Production"."BillOfMaterials" where "EndDate" is null and "ProductAssemblyID" is not null)',
         (day,),
     )
     pipeline.ingest()
@@ -293,7 +299,14 @@ def test_a_later_business_date_is_stated_without_computing_rows_until_a_period_b
     assert {row[:2] for row in pipeline.published(rates)} - {row[:2] for row in rates_before} == {
         ("EUR", pipeline.settings.as_of)
     }
-    assert dict(pipeline.published(checked))["exchange_rates"] > results["exchange_rates"]
+    assert [row for row, _ in pipeline.published(costs)] != [row for row, _ in costs_before], "a bill begins at 10:00"
+    found = dict(pipeline.published(checked))
+    assert all(found[name] > results[name] for name in results), "what is computed is checked"
+
+    pipeline.settings.as_of = day + timedelta(days=1)
+    pipeline.settle(*dags)
+    assert pipeline.published(rates) == rates_before, "the date goes back"
+    assert pipeline.published(costs) == [(row, pipeline.settings.as_of) for row, _ in costs_before]
 
 
 def test_a_mart_that_is_computed_whole_replaces_only_the_months_that_differ(pipeline: Pipeline) -> None:

@@ -75,6 +75,7 @@ def test_a_mart_has_an_analysis_and_declares_its_inputs(mart: Mart) -> None:
         types_of_input = {column.name: column.dtype for column in columns_of(SOURCE_TABLES[period.input])}
         assert all(types_of_input[name].is_temporal() for name in (period.first, period.last) if name)
         assert {period.input} <= {*mart.inputs} <= SOURCE_TABLES.keys(), "their versions are compared"
+    assert not (mart.part and mart.periods), "one of them decides"
     if mart.part:
         assert mart.part.input in catalog.outside_inputs(mart.dag), "its version is recorded with the part"
     if mart.part or mart.periods:

@@ -4,6 +4,9 @@ import re
 
 import pytest
 
+from adventureworks.catalog import MARTS
+from adventureworks.errors import PlatformError
+from adventureworks.marts import models
 from adventureworks.marts.lint import find_violations, violations_of_models
 from tests.conftest import REPOSITORY
 
@@ -98,3 +101,10 @@ def test_every_rule_that_the_list_of_differences_names_has_a_case() -> None:
     named = {cell: set(re.findall("`(?!test_)([^`]+)`", cell)) for cell in cells}
     assert [cell for cell, reasons in named.items() if not reasons] == []
     assert set.union(*named.values()) <= {reason for _, reason in (*FRAGMENTS, *STATEMENTS)}
+
+
+@pytest.mark.parametrize("query", ["select a.x from raw.A as a where a.x = 'on", "select a.x from (raw.A as a"])
+def test_an_invalid_model_is_reported_with_its_mart(monkeypatch: pytest.MonkeyPatch, query: str) -> None:
+    monkeypatch.setattr(models, "queries_of", lambda mart: {mart.name: query})
+    with pytest.raises(PlatformError, match="The model of territory_sales is not a valid SELECT"):
+        models.rendered(MARTS["territory_sales"], "territory_sales")

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 from sqlglot import exp
-from sqlglot.errors import ParseError, SqlglotError
+from sqlglot.errors import SqlglotError
 
 import contracts
 from adventureworks.catalog import MARTS, Mart
@@ -142,10 +142,13 @@ def reader(session: Session, mart: Mart, parameters: Mapping[str, Any], candidat
 
 
 def tree_of(mart: Mart, name: str) -> exp.Expr:
-    """Return the tree of one of the model's SELECTs, which nobody may change."""
+    """Return the tree of one of the model's SELECTs, which nobody may change.
+
+    Raises `PlatformError` if it is not a valid SELECT.
+    """
     try:
         return dialect.tree_of(queries_of(mart)[name], DIALECT)
-    except ParseError as error:
+    except SqlglotError as error:
         raise PlatformError(f"The model of {mart.name} is not a valid SELECT: {error}", "Fix its .sql file.") from error
 
 
