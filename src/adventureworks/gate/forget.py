@@ -44,7 +44,10 @@ from adventureworks.warehouse.staging import StagedTable, count
 SHORTEST_VALUE, LONGEST_VALUE = 4, 200
 """Lengths of the values that are searched for in texts: shorter ones would be found by chance."""
 _SHORT = 7
-"""Shorter values are distinctive only if they have a letter, and a digit, `@` or backslash: not `12.5` or `Mrs.`."""
+"""A shorter value is searched for only if it has a letter, and also a digit, `@` or a backslash.
+
+`12.5` and `Mrs.` would be found by chance.
+"""
 
 ENTRIES = tuple(entry for entry in SOURCE_TABLES.values() if identifying(entry))
 """The tables with columns that identify people."""

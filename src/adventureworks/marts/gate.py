@@ -226,8 +226,8 @@ def _kept_rules(folder: Path, data: Data, mart: Mart, built: Build) -> tuple[lis
 def _affected(settings: Settings, session: Session, mart: Mart, built: Build) -> set[int] | None:
     """Return the values of a mart for which rules that hold for each value of a column (`by`) can find anything.
 
-    These are the values of rows that differ from the published ones, and those that the mart's package names. None: all
-    values, as there is no published version that passed all its rules.
+    These are the values of rows that differ from the published ones, and those that the mart's package names. None if
+    that is not known, for example because the published version did not pass all rules: then check all values.
     """
     try:
         columns = {check.by for check in declared_checks(settings.checks_folder / "marts", mart.name)} - {""}
