@@ -23,7 +23,7 @@ REST_SECONDS = 0.5
 """Longest rest in each loop of a scheduler with nothing to start. It ends as soon as a task ends."""
 LONG_REST_SECONDS = 5.0
 """Longest additional rest without any active run. After it, the scheduler's heartbeat is due."""
-CHECK_SECONDS = 0.25
+CHECK_SECONDS = 0.1
 """Interval at which a long rest looks for new work, with one statement instead of the thirty of a loop."""
 
 

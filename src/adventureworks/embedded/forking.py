@@ -194,6 +194,9 @@ def import_everything() -> None:
         "airflow.sdk.execution_time.task_runner",
     ):
         import_module(module)
+    from adventureworks.embedded.triggers import send_events_at_once
+
+    send_events_at_once()
     warm_up()
 
 
