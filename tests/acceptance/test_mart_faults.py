@@ -74,11 +74,12 @@ class Trial:
         """The rules that can be checked by month, each with its queries for the even and for the odd months."""
         months = [f"{year}-{month:02}" for year in range(2010, 2016) for month in range(1, 13)]
         return {
-            rule: (
-                within_months(self.rules[rule], self._mart, months[0::2]),
-                within_months(self.rules[rule], self._mart, months[1::2]),
+            check.rule: (
+                within_months(self.rules[check.rule], self._mart, months[0::2], check.echoes),
+                within_months(self.rules[check.rule], self._mart, months[1::2], check.echoes),
             )
-            for rule in (check.rule for check in declared_checks(MART, self._mart.name) if check.by_month)
+            for check in declared_checks(MART, self._mart.name)
+            if check.by_month
         }
 
     def broken_by(self, *statements: str) -> str | None:
