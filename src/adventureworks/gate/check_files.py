@@ -261,7 +261,7 @@ def _is_by_month(settings: dict[str, Any]) -> bool:
 
 
 def _echoes(settings: dict[str, Any], mart: Mart) -> tuple[int, ...]:
-    """Return the offsets of the months in which a rule by month compares a changed month too; by default, all echoes."""
+    """Return the offsets of the months in which a rule by month also compares a changed month; by default, all."""
     return tuple(settings["attributes"].get("echoes", mart.echoes))
 
 
