@@ -329,7 +329,7 @@ class ProductAffinity(MartTable):
     lift_lower_95: Statistic = described(
         "Lower bound of the 95 % interval of the lift; above 1, chance is an unlikely explanation", unit="ratio", gt=0
     )
-    as_of: Date = described("Business date at which the twelve months end")
+    last_month: Date = described("First day of the last of the twelve months")
 
     @rule
     def the_product_with_the_smaller_number_comes_first(cls):
@@ -345,7 +345,7 @@ class ProductAffinity(MartTable):
         """The key."""
 
         name = "product_affinity"
-        metadata = {"version": "1.1"}
+        metadata = {"version": "2.0"}
         unique = ["product_id", "other_product_id", "channel"]
 
 

@@ -64,6 +64,7 @@ _LABELS: Mapping[str, str] = {
     "incremental_units_upper_95": "Incremental units, upper bound",
     "is_made": "Made in house",
     "is_partial": "Partial month",
+    "last_month": "Last of the twelve months",
     "last_order_has_bike": "Bike in the last order",
     "late": "Late operations",
     "late_share": "Share of late operations",

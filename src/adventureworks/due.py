@@ -23,7 +23,7 @@ from adventureworks.catalog import (
     required_tables,
     upstream_of,
 )
-from adventureworks.months import between, shifted_key
+from adventureworks.months import between, key_of, shifted_key
 from adventureworks.texts import Phrases, phrase, verbatim
 
 Months = tuple[str, ...] | None
@@ -400,7 +400,9 @@ class _Decider:
             mart.name, frozenset()
         )
         echoes = {shifted_key(month, echo) for month in months for echo in mart.echoes}
-        return _Change(tuple(sorted(months | echoes)), since, newer, other)
+        # Months after the business date have no rows. If the last one was later, its months are among `months`.
+        latest = max({*months, key_of(facts.as_of)})
+        return _Change(tuple(sorted(months | {month for month in echoes if month <= latest})), since, newer, other)
 
     def _cause(self, mart: Mart, step: Plan | NothingToDo) -> Behind | None:
         """Return why a mart is behind, or None if it is fresh or cannot be computed yet."""

@@ -44,9 +44,9 @@ def add_pairs(pipeline: Pipeline, count: int = 1) -> None:
     with psycopg.connect(pipeline.url) as connection:
         connection.execute(
             "insert into marts.product_affinity (product_id, other_product_id, channel, product, other_product,"
-            " orders_together, support, confidence, other_confidence, lift, lift_lower_95, as_of)"
+            " orders_together, support, confidence, other_confidence, lift, lift_lower_95, last_month)"
             " select n, n + 1, 'online', 'Mountain bottle cage ' || n, 'Water bottle ' || n, 20 + n, 0.07, 0.38, 0.82,"
-            " 5.3, 4.9, date '2014-06-30' from generate_series(1, %s) as n",
+            " 5.3, 4.9, date '2014-06-01' from generate_series(1, %s) as n",
             (count,),
         )
 

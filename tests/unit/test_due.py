@@ -153,6 +153,23 @@ def test_months_with_changed_completeness_and_their_echoes_are_computed_too() ->
     assert plan.months["territory_sales"] == ("2013-01", "2013-02", "2013-03", "2014-01", "2014-02", "2014-03")
 
 
+@pytest.mark.parametrize(
+    ("month", "day", "expected"),
+    [
+        ("2013-05", date(2014, 6, 30), ("2013-04", "2013-05", "2014-04", "2014-05")),
+        ("2013-06", date(2014, 6, 30), ("2013-05", "2013-06", "2014-05", "2014-06")),
+        ("2013-07", date(2014, 6, 30), ("2013-06", "2013-07", "2014-06")),
+        # Months that the last version has are emptied.
+        ("2013-06", date(2014, 5, 31), ("2013-05", "2013-06", "2014-04", "2014-05", "2014-06")),
+    ],
+)
+def test_months_after_the_business_date_are_not_computed(month: str, day: date, expected: tuple[str, ...]) -> None:
+    facts = replace(changed(settled(), 5, ORDERS, LINES, months=(month,)), as_of=day)
+    step = decide(computed(facts, "daily_sales_etl", 6)).steps["sales_territory_analysis"]
+    assert isinstance(step, Plan)
+    assert step.months["territory_sales"] == expected
+
+
 def test_a_changed_model_is_due_and_its_readers_wait() -> None:
     facts = settled()
     facts = replace(facts, models={**facts.models, "territory_sales": "new"})

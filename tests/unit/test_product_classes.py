@@ -40,7 +40,8 @@ def classes(months: list[int]) -> dict[date, tuple[str, str | None]]:
         data.execute(RAW)
         data.execute("create table staging.channel_month (month date, channel varchar, is_partial boolean)")
         data.execute("create view staging.sales_month as select month, is_partial from staging.channel_month")
-        data.execute("create view channel_month as from staging.channel_month")
+        for view in ("channel_month", "sales_month"):
+            data.execute(f"create view {view} as from staging.{view}")
         data.executemany(
             "insert into staging.channel_month values (?, 'online', false)", [[shifted(FIRST, n)] for n in months]
         )

@@ -10,6 +10,7 @@ _COMPLETE_SALES = Part(
     "complete_sales",
     ("channel", "last_month", "booking_month", "sales_order_id", "customer_id", "product_id", "revenue", "cogs"),
 )
+_RECENT_BASKETS = Part("fact_sales", "recent_baskets", ("channel", "last_month", "sales_order_id", "product_id"))
 _COMPLETE_TERRITORY_SALES = Part(
     "territory_sales", "complete_territory_sales", ("channel", "territory_id", "month", "is_partial", "revenue")
 )
@@ -220,8 +221,8 @@ _PRODUCTION = (
         dag="product_performance",
         owner="production",
         inputs=("fact_sales", "Production_Product"),
-        dated="as_of",
-        part=_COMPLETE_SALES,
+        dated="last_month",
+        part=_RECENT_BASKETS,
     ),
     Mart(
         "production_costs",

@@ -197,7 +197,7 @@ READERS = (
                 "other_confidence",
                 "lift",
                 "lift_lower_95",
-                "as_of",
+                "last_month",
             )
         },
     ),

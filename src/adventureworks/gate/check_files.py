@@ -70,7 +70,9 @@ class DeclaredCheck:
     query: str = ""
     """The SELECT of the rows that break the rule; empty if there is none."""
     by_month: bool = False
-    """Whether the rule can be checked for each month separately, with only the months that echo in it."""
+    """Whether the rule can be checked for each month separately, with only the months that echo in it (`echoes`)."""
+    echoes: tuple[int, ...] = ()
+    """Of a rule by month: the offsets of the months in which it compares a changed month too."""
     by: str = ""
     """A column for each of whose values the rule can be checked separately, with only the rows that have it."""
     text: str = ""
@@ -160,21 +162,23 @@ def check_text(
     wanted = [item for item in items for settings in item.values() if rules is None or settings["name"] in rules]
     for settings in (settings for item in wanted for settings in item.values()):
         if months is not None and _is_by_month(settings):
-            settings["fail query"] = within_months(settings["fail query"], MARTS[asset], months)
+            mart = MARTS[asset]
+            settings["fail query"] = within_months(settings["fail query"], mart, months, _echoes(settings, mart))
         if values is not None and (by := settings.get("attributes", {}).get("by")):
             settings["fail query"] = within_values(settings["fail query"], MARTS[asset], by, values)
     return yaml.dump({header: wanted}, Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=True)
 
 
-def within_months(query: str, mart: Mart, months: Collection[str]) -> str:
+def within_months(query: str, mart: Mart, months: Collection[str], echoes: Collection[int]) -> str:
     """Return a rule's SELECT that finds only the rows of these months, and reads no other months than it has to.
 
-    The mart and the inputs that change it by month are restricted. Raises PlatformError if the query cannot be parsed.
+    The mart and the inputs that change it by month are restricted. `echoes`: offsets of the months in which the rule
+    also compares a changed month. Raises PlatformError if the query cannot be parsed.
     """
     tree = _tree(query, mart)
-    restrict(tree, mart, (mart.name, *mart.by_month), months)
+    restrict(tree, (mart.name, *mart.by_month), months, echoes)
     restricted = tree.sql(dialect="postgres")
-    if not mart.echoes:
+    if not echoes:
         return restricted
     # The months that echo in these are read too, but not completely.
     return f"select * from ({restricted}) as found where {in_months(quoted(mart.dated), months)}"
@@ -241,15 +245,24 @@ def _declared(asset: str, item: dict[str, Any]) -> DeclaredCheck:
     meaning, by_month = attributes.get("meaning", ""), _is_by_month(settings)
     if by_month and not (query and asset in MARTS and MARTS[asset].incremental):
         raise ValueError(f"{settings['name']} cannot hold by month")
+    if "echoes" in attributes and not (by_month and {*attributes["echoes"]} <= {*MARTS[asset].echoes}):
+        raise ValueError(f"{settings['name']} has echoes that {asset} does not have by month")
     by = attributes.get("by", "")
     if by and not (query and by in {column.name for column in columns_of(entry(asset))}):
         raise ValueError(f"{settings['name']} cannot hold by {by}")
     text = json.dumps(item, default=str)
-    return DeclaredCheck(asset, settings["name"], kind, line, dimension, meaning, columns, query, by_month, by, text)
+    echoes = _echoes(settings, MARTS[asset]) if by_month else ()
+    name = settings["name"]
+    return DeclaredCheck(asset, name, kind, line, dimension, meaning, columns, query, by_month, echoes, by, text)
 
 
 def _is_by_month(settings: dict[str, Any]) -> bool:
     return settings.get("attributes", {}).get("by_month") is True
+
+
+def _echoes(settings: dict[str, Any], mart: Mart) -> tuple[int, ...]:
+    """Return the offsets of the months in which a rule by month also compares a changed month; by default, all."""
+    return tuple(settings["attributes"].get("echoes", mart.echoes))
 
 
 def _kind(line: str, settings: dict[str, Any]) -> tuple[Kind, tuple[str, ...]]:

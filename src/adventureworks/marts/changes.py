@@ -13,7 +13,7 @@ from functools import cached_property
 
 import polars as pl
 
-from adventureworks.catalog import ORDER_OF, Mart, entry
+from adventureworks.catalog import ORDER_OF, SOURCE_TABLES, Mart, entry
 from adventureworks.columns import columns_of, key_of
 from adventureworks.marts import models
 from adventureworks.postgres_sql import quoted
@@ -51,6 +51,19 @@ class Changes:
         """Return the tables and marts that one of the model's SELECTs reads."""
         return frozenset(asset for _, asset in models.tables_of(self._mart, name))
 
+    def affecting(self, name: str, as_of: date) -> frozenset[str]:
+        """Return the tables of one of the model's SELECTs of which other rows may count now, with this business date.
+
+        The SELECT counts the rows of a table that are dated up to the business date, by the date that gives them their
+        month, or all of them.
+        """
+        tables = self.tables(name)
+        changed = tables & self.inputs
+        if as_of != self.as_of and models.has_parameter(self._mart, name, "as_of"):
+            days = sorted((as_of, self.as_of))
+            changed |= {asset for asset in tables - changed if self._has_rows_between(asset, *days)}
+        return changed
+
     def constants(self, name: str) -> frozenset[str]:
         """Return the texts in one of the model's SELECTs, such as the rules that it evaluates."""
         return models.constants_of(self._mart, name)
@@ -83,6 +96,14 @@ class Changes:
         """Return the rows of one of the model's SELECTs for a business date."""
         return self._session.data.frame(models.rendered(self._mart, name), {"as_of": as_of})
 
+    def read_only(self, name: str, tables: Collection[str], as_of: date) -> pl.DataFrame:
+        """Return what one of the model's SELECTs finds in these tables, as if the others were empty."""
+        empty = {}
+        for asset in self.tables(name) - {*tables}:
+            columns = names(column.name for column in columns_of(entry(asset)))
+            empty[asset] = f"select {columns} from {published(entry(asset))} where false"
+        return self._session.data.frame(models.rendered(self._mart, name, rows=empty), {"as_of": as_of})
+
     def restricted(self, name: str, asset: str, column: str, values: Collection[int], as_of: date) -> pl.DataFrame:
         """Return what one of the model's SELECTs finds if it reads only the rows with these values of a column."""
         columns = names(one.name for one in columns_of(entry(asset)))
@@ -99,6 +120,18 @@ class Changes:
             newest = f"{number} = (select max({number}) from {rows})"
         columns = names(column.name for column in columns_of(self._mart))
         return self._session.data.frame(f"select {columns} from {rows} where {newest}", {})
+
+    def _has_rows_between(self, asset: str, earlier: date, later: date) -> bool:
+        """Return whether a source table may have rows dated after one business date and up to the other."""
+        month = SOURCE_TABLES[asset].month
+        if month is None or month.parent is not None:
+            return True
+        found = self._session.data.execute(
+            f"select 1 from {published(entry(asset))}"
+            f" where {quoted(month.column)} >= %(first)s and {quoted(month.column)} < %(end)s limit 1",
+            {"first": earlier + timedelta(days=1), "end": later + timedelta(days=1)},
+        )
+        return found.fetchone() is not None
 
     def _is_known(self, asset: str) -> bool:
         if asset not in self.inputs:

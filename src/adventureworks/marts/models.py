@@ -88,7 +88,7 @@ def rendered(
     """
     parsed = tree_of(mart, name).copy()
     if months is not None:
-        restrict(parsed, mart, mart.by_month, months)
+        restrict(parsed, mart.by_month, months, mart.echoes)
     for reference in parsed.find_all(exp.Table):
         if reference.db == "marts" and reference.name in candidates:
             reference.set("db", exp.to_identifier("staging"))

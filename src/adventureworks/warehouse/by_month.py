@@ -7,20 +7,27 @@ from collections.abc import Callable, Collection
 import sqlglot
 from sqlglot import exp
 
-from adventureworks.catalog import MARTS, SOURCE_TABLES, Mart
+from adventureworks.catalog import MARTS, SOURCE_TABLES
 from adventureworks.months import shifted_key
 from adventureworks.postgres_sql import quoted
 from adventureworks.warehouse.sql import in_months, table
 
+_MONTHS = "sales_month"
+"""The view that lists the months of marts by month."""
 
-def restrict(tree: exp.Expr, mart: Mart, assets: Collection[str], months: Collection[str]) -> None:
+
+def restrict(tree: exp.Expr, assets: Collection[str], months: Collection[str], echoes: Collection[int]) -> None:
     """Change a parsed SELECT so that it reads less of these tables and marts.
 
-    Only rows on which these months ('YYYY-MM') of a mart depend are read: those of the months themselves and those
-    whose echoes they are.
+    Only rows on which these months ('YYYY-MM') depend are read: those of the months themselves and those whose echoes
+    they are (`echoes`: offsets, in months). The view `sales_month` then has these months alone.
     """
-    needed = sorted({shifted_key(month, -echo) for month in months for echo in (0, *mart.echoes)})
-    read_instead(tree, assets, lambda asset: _in_months(asset, needed))
+    needed = sorted({shifted_key(month, -echo) for month in months for echo in (0, *echoes)})
+    read_instead(
+        tree,
+        (*assets, _MONTHS),
+        lambda name: in_months(quoted("month"), months) if name == _MONTHS else _in_months(name, needed),
+    )
 
 
 def read_instead(tree: exp.Expr, assets: Collection[str], condition_of: Callable[[str], str]) -> None:

@@ -35,6 +35,7 @@ SHARED_VIEWS = (
     "sales_month.sql",
     "complete_sales.sql",
     "complete_territory_sales.sql",
+    "recent_baskets.sql",
     "vendor_offer.sql",
 )
 """The files of the views that several marts read, each after those that it reads."""

@@ -1,11 +1,12 @@
 -- Validates: pairs of products in the orders of the last twelve complete booking months, their lift, and its lower bound from the four counts
 -- Fault of pairs_are_those_of_the_orders: update candidate set lift = lift * 1.1
-with basket as (
+with whole as (
+    select channel, max(booking_month) as last from sold
+    where (booking_month, channel) not in (select month, channel from partial_channel_month) group by channel
+),
+basket as (
     select channel, sales_order_id, list_sort(list(distinct product_id)) as products
-    from sold join (
-        select channel, max(booking_month) as last from sold
-        where (booking_month, channel) not in (select month, channel from partial_channel_month) group by channel
-    ) as whole using (channel)
+    from sold join whole using (channel)
     where booking_month between last - interval 11 month and last
     group by all
 ),
@@ -36,7 +37,8 @@ varied as (
 select
     product_id, other_product_id, channel, a.Name as product, b.Name as other_product, n11 as orders_together,
     n11 / n as support, n11 / n1 as confidence, n11 / n2 as other_confidence, lift,
-    lift / exp(1.96 * sqrt(greatest(variance, 0))) as lift_lower_95
+    lift / exp(1.96 * sqrt(greatest(variance, 0))) as lift_lower_95, last as last_month
 from varied
+join whole using (channel)
 join Production_Product as a on a.ProductID = product_id
 join Production_Product as b on b.ProductID = other_product_id

@@ -17,7 +17,10 @@ recent as (
     where place <= 3
 ),
 period as (
-    select cast(sum(cast(days as bigint)) as bigint) as days
+    select
+        min(month) as first_day,
+        cast(dateadd(day, -1, dateadd(month, 1, max(month))) as date) as last_day,
+        cast(sum(cast(days as bigint)) as bigint) as days
     from recent
 ),
 stock as (
@@ -27,6 +30,36 @@ stock as (
     from raw.Production_ProductInventory
     group by ProductID
 ),
+-- A bill that is valid on all days of the period is multiplied once, and not for each work order.
+bills as (
+    select
+        b.ProductAssemblyID as assembly_id,
+        b.ComponentID as component_id,
+        b.PerAssemblyQty as quantity,
+        cast(b.StartDate as date) as first_day,
+        cast(b.EndDate as date) as last_day,
+        cast(b.StartDate as date) <= p.first_day and (b.EndDate is null or cast(b.EndDate as date) >= p.last_day)
+            as is_constant
+    from raw.Production_BillOfMaterials as b
+    cross join period as p
+),
+made as (
+    select
+        w.ProductID as product_id,
+        cast(w.StartDate as date) as day,
+        w.OrderQty as quantity
+    from raw.Production_WorkOrder as w
+    inner join recent as r
+        on w.StartDate >= r.month
+        and w.StartDate < cast(dateadd(month, 1, r.month) as date)
+),
+totals as (
+    select
+        product_id,
+        cast(sum(cast(quantity as bigint)) as bigint) as quantity
+    from made
+    group by product_id
+),
 uses as (
     select
         f.product_id,
@@ -34,17 +67,26 @@ uses as (
     from marts.fact_sales as f
     inner join recent as r
         on f.booking_month = r.month
+    -- No order is dated before its booking month.
+    where f.order_date >= (select first_day from period)
     union all
     select
-        b.ComponentID,
-        cast(w.OrderQty * b.PerAssemblyQty as decimal(38, 4))
-    from raw.Production_WorkOrder as w
-    inner join recent as r
-        on cast(date_trunc('month', w.StartDate) as date) = r.month
-    inner join raw.Production_BillOfMaterials as b
-        on w.ProductID = b.ProductAssemblyID
-        and cast(b.StartDate as date) <= cast(w.StartDate as date)
-        and (b.EndDate is null or cast(b.EndDate as date) >= cast(w.StartDate as date))
+        b.component_id,
+        cast(t.quantity * b.quantity as decimal(38, 4))
+    from bills as b
+    inner join totals as t
+        on b.assembly_id = t.product_id
+    where b.is_constant
+    union all
+    select
+        b.component_id,
+        cast(m.quantity * b.quantity as decimal(38, 4))
+    from bills as b
+    inner join made as m
+        on b.assembly_id = m.product_id
+        and m.day >= b.first_day
+        and (b.last_day is null or m.day <= b.last_day)
+    where not b.is_constant
 ),
 used as (
     select

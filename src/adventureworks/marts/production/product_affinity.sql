@@ -112,8 +112,10 @@ select
         v.lift * exp(cast(-1.96 * sqrt(case when v.variance > 0 then v.variance else 0 end) as double))
         as decimal(38, 12)
     ) as lift_lower_95,
-    cast(:as_of as date) as as_of
+    w.last_month
 from varied as v
+inner join windows as w
+    on v.channel = w.channel
 inner join raw.Production_Product as a
     on v.product_id = a.ProductID
 inner join raw.Production_Product as b

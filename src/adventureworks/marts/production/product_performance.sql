@@ -9,15 +9,22 @@ with cells as (
         cast(sum(cast(gross_amount as decimal(38, 4))) as decimal(38, 4)) as gross_amount,
         cast(sum(cast(discount_amount as decimal(38, 8))) as decimal(38, 8)) as discount_amount,
         cast(sum(cast(revenue as decimal(38, 6))) as decimal(38, 6)) as revenue,
-        cast(sum(cast(cogs as decimal(38, 4))) as decimal(38, 4)) as cogs,
-        cast(sum(cast(revenue - cogs as decimal(38, 6))) as decimal(38, 6)) as profit
+        cast(sum(cast(cogs as decimal(38, 4))) as decimal(38, 4)) as cogs
     from marts.fact_sales
+    -- The classes depend on earlier sales, which are read too if only some months are computed.
+    where order_date >= (select min(month) from staging.sales_month)
     group by cast(date_trunc('month', order_date) as date), product_id
 ),
 ranked as (
     select
         month,
         product_id,
+        units,
+        gross_amount,
+        discount_amount,
+        revenue,
+        cogs,
+        cast(revenue - cogs as decimal(38, 6)) as profit,
         row_number() over (partition by month order by revenue desc, product_id) as place
     from cells
 ),
@@ -29,14 +36,15 @@ whole as (
 ),
 months as (
     select
-        c.month,
-        coalesce(max(w.month), c.month) as last_month
-    from (select distinct month from cells) as c
+        m.month,
+        m.is_partial,
+        coalesce(max(w.month), m.month) as last_month
+    from staging.sales_month as m
     left join whole as w
-        on c.month >= w.month
+        on m.month >= w.month
         -- An older one would need months of which the catalogue's echoes know nothing.
-        and w.month >= cast(dateadd(month, -3, c.month) as date)
-    group by c.month
+        and w.month >= cast(dateadd(month, -3, m.month) as date)
+    group by m.month, m.is_partial
 ),
 booked as (
     select
@@ -120,19 +128,14 @@ select
     cast(cast(c.discount_amount as decimal(38, 8)) / nullif(c.gross_amount, 0) as decimal(38, 10)) as discount_rate,
     coalesce(t.abc_class, 'C') as abc_class,
     t.xyz_class,
-    cast(r.place as bigint) as rank,
-    m.is_partial
-from cells as c
-inner join ranked as r
-    on c.month = r.month
-    and c.product_id = r.product_id
+    cast(c.place as bigint) as rank,
+    e.is_partial
+from ranked as c
 inner join months as e
     on c.month = e.month
 left join classes as t
     on e.last_month = t.last_month
     and c.product_id = t.product_id
-inner join staging.sales_month as m
-    on c.month = m.month
 inner join raw.Production_Product as p
     on c.product_id = p.ProductID
 left join raw.Production_ProductSubcategory as s

@@ -8,6 +8,20 @@ with channel_months as (
         is_partial
     from staging.channel_month
 ),
+-- Orders are far fewer than lines.
+orders as (
+    select
+        sales_order_id,
+        customer_id,
+        order_date,
+        booking_month,
+        territory_id,
+        channel,
+        sum(cast(revenue as decimal(38, 6))) as revenue,
+        sum(cast(cogs as decimal(38, 6))) as cogs
+    from marts.fact_sales
+    group by sales_order_id, customer_id, order_date, booking_month, territory_id, channel
+),
 booked as (
     select
         booking_month as month,
@@ -17,7 +31,7 @@ booked as (
         count(distinct customer_id) as customers,
         cast(sum(cast(revenue as decimal(38, 6))) as decimal(38, 6)) as revenue,
         cast(sum(cast(revenue - cogs as decimal(38, 6))) as decimal(38, 6)) as profit
-    from marts.fact_sales
+    from orders
     group by booking_month, territory_id, channel
 ),
 dated as (
@@ -26,7 +40,7 @@ dated as (
         territory_id,
         channel,
         cast(sum(cast(revenue as decimal(38, 6))) as decimal(38, 6)) as revenue
-    from marts.fact_sales
+    from orders
     group by cast(date_trunc('month', order_date) as date), territory_id, channel
 ),
 cells as (

@@ -27,10 +27,10 @@ def bulletin(session: Session, language: Language) -> Bulletin | None:
     channels = session.data.execute(_CHANNELS).fetchall()
     if not channels:
         return None
-    as_of = session.data.execute("select max(as_of) from marts.product_affinity").fetchone()
+    last = session.data.execute("select max(last_month) from marts.product_affinity").fetchone()
     measures = ("orders_together", "confidence", "other_confidence", "lift", "lift_lower_95")
     return Bulletin(
-        title=text("Products bought together, as of {day}", day=language.day(as_of[0] if as_of else None)),
+        title=text("Products bought together up to {month}", month=language.month(last[0] if last else None)),
         about=text("Products ordered together in the last twelve months more often than chance would explain."),
         figures=tuple(
             Figure(

@@ -23,6 +23,8 @@ LOSSES = ("numbers", "movements", "orders")
 MAX_KEYS = 3
 CONTRACT = "rows_keep_the_contract"
 VOLUME, ORDERS, DUPLICATES = "monthly_volume_is_usual", "months_have_their_orders", "person_is_there_once"
+BY_TABLE = {"volumes": VOLUME, "numbers": "numbers_are_consecutive"}
+"""The SELECTs that find the same for a table whatever the others contain, each with its rule."""
 CYCLES = {"online": 1, "reseller": 3}
 """Months after which the orders of a channel are comparable: the waves of resellers repeat each quarter."""
 CONTENT = ("completeness", "validity", "consistency")
@@ -145,10 +147,20 @@ class Since:
         if not self._changes.affect(name, self._as_of):
             named = self._changes.constants(name) | NAMED_HERE.get(name, set())
             return [row for (table, rule), row in self._previous.items() if table in named and rule in named]
+        if name in BY_TABLE:
+            return self._by_table(name)
         if name == "sales_defects":
             found = self._changes.of_orders(name, self._as_of)
             return self._counted_on((found[0].to_dicts(), found[1].to_dicts()) if found else None)
         return self._counted_on(self._sides()) if name == "movements" else []
+
+    def _by_table(self, name: str) -> list[Rule]:
+        """Return the rules of a SELECT, evaluated only for the tables of which other rows count now."""
+        affected = self._changes.affecting(name, self._as_of)
+        others = self._changes.tables(name) - affected
+        found = _evaluated(lambda one: self._changes.read_only(one, affected, self._as_of), name, self._set_aside)
+        kept = (self._previous.get((table, BY_TABLE[name])) for table in sorted(others))
+        return [*found, *(rule for rule in kept if rule is not None)]
 
     def _has_set_aside(self, tables: Collection[str]) -> bool:
         """Return whether a row of these tables is set aside, or was in the previous run. It does not count as lost."""
