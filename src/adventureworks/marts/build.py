@@ -78,8 +78,6 @@ def build(
     Return what was computed, or why nothing was. `requested`: months of its marts to compute again, even if nothing
     changed. Raises `ServiceUnavailable` if new inputs are published during every attempt.
     """
-    with open_warehouse(settings).connect(f"build {dag}") as session:
-        layout.prepare(session)
     for _ in range(MAX_ATTEMPTS):
         todo = _build(settings, dag, run_id, requested)
         if isinstance(todo, NothingToDo) or _inputs_are_unchanged(settings, todo):

@@ -37,7 +37,7 @@ from adventureworks.marts.plan import plan_now
 from adventureworks.postgres_sql import quoted
 from adventureworks.settings import Settings
 from adventureworks.texts import phrase
-from adventureworks.warehouse import Warehouse, candidate, layout, open_warehouse, publication
+from adventureworks.warehouse import Warehouse, candidate, open_warehouse, publication
 from adventureworks.warehouse.postgres import Connection, reuse_connections
 from adventureworks.warehouse.publication import Publication
 from adventureworks.warehouse.session import Data, Session
@@ -63,8 +63,6 @@ def gate(
         step = build(settings, dag, run_id, requested)
         return step if isinstance(step, NothingToDo) else None
 
-    with open_warehouse(settings).connect(f"gate {dag}") as session:
-        layout.prepare(session)
     return candidate.with_restaging(partial(_gate, settings, dag, run_id), build_again)
 
 

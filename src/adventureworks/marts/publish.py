@@ -53,8 +53,6 @@ def publish(
     see `build`), which may raise `MartRefused`; returns `NothingToDo` if they are no longer due. Raises
     `ServiceUnavailable` if the staged rows are lost on every attempt.
     """
-    with open_warehouse(settings).connect(f"publish {dag}") as session:
-        layout.prepare(session)
     step: Callable[[], Outcome | NothingToDo] = partial(_publish, settings, dag, run_id)
     return candidate.with_restaging(step, partial(gate, settings, dag, run_id, requested))
 
