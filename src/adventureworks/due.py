@@ -189,7 +189,7 @@ def foresee(facts: Facts, requested: Mapping[str, Months]) -> dict[str, Plan | N
     for dag in TopologicalSorter(producers).static_order():
         if dag != first and dag not in readers:
             continue
-        step = decide(replace(facts, requested=requested if dag == first else {})).steps[dag]
+        step = step_of(replace(facts, requested=requested if dag == first else {}), dag)
         if isinstance(step, Plan):
             facts = replace(facts, versions={**facts.versions, **_published(facts, step)})
         if isinstance(step, Plan) or step.waits or dag == first or dag in facts.rolled_back:
@@ -208,6 +208,11 @@ def _published(facts: Facts, plan: Plan) -> dict[str, Sequence[Version]]:
         version = Version(number, at, months, inputs, model, facts.as_of, plan.checks)
         versions[name] = (*facts.versions.get(name, ()), version)
     return versions
+
+
+def step_of(facts: Facts, dag: str) -> Plan | NothingToDo:
+    """Return the decision for one analysis, as `decide` does for every analysis."""
+    return _Decider(facts).step(dag)
 
 
 def decide(facts: Facts) -> Decisions:

@@ -168,8 +168,8 @@ class _Judge:
         self.accepted = {asset for asset, _, is_accepted in rows if is_accepted}
         # The foreign keys by table; empty if its check file cannot be read, which blocks the table later.
         # References to a table, or by a column, that the source does not offer cannot be checked.
-        self.not_offered = publication.not_offered(session.records)
-        self.editions = publication.editions(session.records)
+        offered = publication.offer(session.records)
+        self.not_offered, self.editions = offered.not_offered, offered.editions
         self.declared = [check for asset in sorted(SOURCE_TABLES) for check in _declared(self.folder, asset)]
         unchecked = {(check.table, check.rule) for check in self.declared if self._absent(check)}
         self.references = {

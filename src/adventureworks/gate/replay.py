@@ -104,7 +104,7 @@ def plan(session: Session, entry: SourceTable, rule: str, edited: Sequence[RowTe
         raise PlatformError(
             f"{entry.asset}: at most {MOST_CORRECTIONS:,} corrections can be in force.", "Fix the rows at the source."
         )
-    lacks = publication.lacking(records).get(entry.asset, frozenset())
+    lacks = publication.offer(records).lacking.get(entry.asset, frozenset())
     return Replay(rules, corrections, unchanged, _still_broken(entry, corrections, lacks))
 
 

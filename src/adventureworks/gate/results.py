@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from adventureworks.gate.checks import CheckOutcome
+from adventureworks.gate.verdict import FAILED
 from adventureworks.warehouse.postgres import Connection
 
 
@@ -62,7 +63,17 @@ def record(records: Connection, run_id: str, outcomes: Sequence[CheckOutcome], k
 
 def warned(records: Connection, run_id: str) -> frozenset[str]:
     """Return the tables and marts of which a run broke a rule that only warns."""
+    return _with_outcome(records, run_id, {"warn"})
+
+
+def imperfect(records: Connection, run_id: str) -> frozenset[str]:
+    """Return the tables and marts of which a run broke a rule, of any kind."""
+    return _with_outcome(records, run_id, {"warn", *FAILED})
+
+
+def _with_outcome(records: Connection, run_id: str, outcomes: Collection[str]) -> frozenset[str]:
     rows = records.execute(
-        "select distinct asset from ops.check_result where run_id = %s and outcome = 'warn'", (run_id,)
+        "select distinct asset from ops.check_result where run_id = %s and outcome = any(%s)",
+        (run_id, sorted(outcomes)),
     ).fetchall()
     return frozenset(asset for (asset,) in rows)

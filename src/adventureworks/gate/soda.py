@@ -10,23 +10,19 @@ import inspect
 import logging
 import re
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache, partial
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-import psycopg2
 import yaml
 from ruamel.yaml import YAML
 from soda.common import env_helper
 from soda.common.config_helper import ConfigHelper
 
 from adventureworks.errors import ServiceUnavailable, Step
-from adventureworks.postgres_address import TIMEOUT_STATES
-from adventureworks.warehouse.dialect import in_environment
-from adventureworks.warehouse.environments import schema_of
-from adventureworks.warehouse.postgres import WITHOUT_NESTED_LOOPS, PostgresWarehouse
+from adventureworks.warehouse.postgres import PostgresWarehouse, is_unavailable
 
 # This must precede every other import of Soda: with a configuration in place it sends no telemetry and writes no
 # configuration to the home folder. `Scan.disable_telemetry` comes too late and has no effect.
@@ -123,7 +119,7 @@ class CheckedSchema:
     connection: Any
     """An open connection for all scans, so that Soda needs no credentials."""
     rewritten: Callable[[str], str] = str
-    """Translation of a SELECT to the engine's SQL dialect and the schemas of the environment."""
+    """Translation of a SELECT to the engine's SQL dialect, if the connection does not translate it."""
     in_upper_case: bool = False
     """Whether the engine stores names in upper case."""
 
@@ -135,21 +131,8 @@ def checked_schema(warehouse: Warehouse, schema: str, *, nested_loops: bool = Tr
     `nested_loops`: whether PostgreSQL may join by them where it could do otherwise (`postgres.WITHOUT_NESTED_LOOPS`).
     """
     if isinstance(warehouse, PostgresWarehouse):
-        environment = warehouse.records.environment
-        real = schema_of(environment, schema)
-        properties: dict[str, Any] = {"type": "postgres", "schema": real}
-        try:
-            connected = psycopg2.connect(warehouse.records.address("check", real))
-        except psycopg2.OperationalError as error:
-            raise _no_answer(_first_line(error)) from None
-        with closing(connected):
-            # A failed statement must not abort those of the next scan.
-            connected.autocommit = True
-            if not nested_loops:
-                with connected.cursor() as cursor:
-                    cursor.execute(WITHOUT_NESTED_LOOPS)
-            rewritten = partial(in_environment, environment=environment) if environment else str
-            yield CheckedSchema(schema, properties, connected, rewritten)
+        with warehouse.signed_in(schema, "check", nested_loops=nested_loops) as connected:
+            yield CheckedSchema(schema, {"type": "postgres", "schema": schema}, connected)
         return
     with warehouse.signed_in(schema, "check") as connection:
         properties = {"type": "snowflake", "database": connection.database, "schema": connection.schema}
@@ -170,14 +153,12 @@ def scan_table(source: CheckedSchema, text: str, newest_of: str = "") -> TableSc
     scan._configuration.samples_limit = _SAMPLED_ROWS
     if source.in_upper_case:
         text = in_upper_case(text, source.rewritten)
-    elif source.rewritten is not str:
-        text = with_selects(text, source.rewritten)
     scan.add_sodacl_yaml_str(text)
     data_source = DataSource.create(scan._logs, _DATA_SOURCE, source.properties["type"], dict(source.properties))
     data_source.connection = source.connection
     scan._data_source_manager.data_sources[_DATA_SOURCE] = data_source
     exit_code = scan.execute()
-    unavailable = [query.exception for query in scan._queries if _is_unavailable(query.exception)]
+    unavailable = [query.exception for query in scan._queries if query.exception and is_unavailable(query.exception)]
     if unavailable or _is_closed(source.connection):
         raise _no_answer(_first_line(unavailable[0]) if unavailable else _first_error(scan))
     checks = _measured(scan, sampler)
@@ -196,14 +177,13 @@ def parse(text: str) -> None:
 
 def in_upper_case(checks: str, rewritten: Callable[[str], str]) -> str:
     """Return a check file for an engine that stores names in upper case, with its SELECTs in that engine's dialect."""
-    return with_selects(checks, rewritten, _upper)
-
-
-def with_selects(checks: str, rewritten: Callable[[str], str], named: Callable[[str], str] = str) -> str:
-    """Return a check file with its SELECTs rewritten and its table and column names replaced."""
     ((header, items),) = yaml.load(checks, yaml.CSafeLoader).items()
     return yaml.dump(
-        {named(header): [{named(line): _settings(given, rewritten)} for item in items for line, given in item.items()]},
+        {
+            _upper(header): [
+                {_upper(line): _settings(given, rewritten)} for item in items for line, given in item.items()
+            ]
+        },
         Dumper=yaml.CSafeDumper,
         sort_keys=False,
         allow_unicode=True,
@@ -225,11 +205,6 @@ def _upper(line: str) -> str:
 
 def _no_answer(reason: str) -> ServiceUnavailable:
     return ServiceUnavailable(f"The warehouse does not answer: {reason}.", Step("Check it:", "adventureworks status"))
-
-
-def _is_unavailable(error: BaseException | None) -> bool:
-    """Return for an error of psycopg2 what `postgres.is_unavailable` returns for one of psycopg."""
-    return isinstance(error, psycopg2.OperationalError) and error.pgcode not in TIMEOUT_STATES
 
 
 def _is_closed(connection: Any) -> bool:
@@ -264,11 +239,6 @@ def _first_line(error: object) -> str:
 
 
 def _value(connection: Any, query: str) -> Any:
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute(query)
-            return cursor.fetchone()[0]
-    except psycopg2.OperationalError as error:
-        if not _is_unavailable(error):
-            raise
-        raise _no_answer(_first_line(error)) from None
+    with connection.cursor() as cursor:
+        cursor.execute(query)
+        return cursor.fetchone()[0]

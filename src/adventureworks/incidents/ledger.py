@@ -155,26 +155,28 @@ def report(records: Connection, findings: Sequence[Finding]) -> list[Incident]:
     return [incident for incident in incidents if incident is not None]
 
 
-def resolve(records: Connection, asset: str, keep: Collection[str] = (), run_id: str = "") -> list[Incident]:
-    """Resolve the asset's open incidents whose rule is not in `keep`, and return them. `run_id`: the successful run.
+def resolve(records: Connection, *assets: str, keep: Collection[str] = (), run_id: str = "") -> list[Incident]:
+    """Resolve the assets' open incidents whose rule is not in `keep`, and return them. `run_id`: the successful run.
 
-    The incidents of tasks stay open, also those of a DAG with the asset's name.
+    The incidents of tasks stay open, also those of a DAG with the name of an asset.
     """
-    return _resolve(records, f"not rule = any(%(rules)s) and {NOT_OF_TASK}", asset, keep, run_id)
+    return _resolve(records, f"not rule = any(%(rules)s) and {NOT_OF_TASK}", assets, keep, run_id)
 
 
 def resolve_rules(records: Connection, asset: str, rules: Collection[str], run_id: str = "") -> list[Incident]:
     """Resolve the asset's open incidents of these rules, and return them. `run_id`: the successful run."""
-    return _resolve(records, "rule = any(%(rules)s)", asset, rules, run_id)
+    return _resolve(records, "rule = any(%(rules)s)", [asset], rules, run_id)
 
 
-def _resolve(records: Connection, condition: str, asset: str, rules: Collection[str], run_id: str) -> list[Incident]:
+def _resolve(
+    records: Connection, condition: str, assets: Collection[str], rules: Collection[str], run_id: str
+) -> list[Incident]:
     query = (
         "update ops.incident set status = 'resolved', resolved_at = current_timestamp,"
         " run_id = case when %(run_id)s = '' then run_id else %(run_id)s end"
-        f" where asset = %(asset)s and status <> 'resolved' and {condition} returning *"
+        f" where asset = any(%(assets)s) and status <> 'resolved' and {condition} returning *"
     )
-    return _incidents(records, query, {"asset": asset, "rules": list(rules), "run_id": run_id})
+    return _incidents(records, query, {"assets": list(assets), "rules": list(rules), "run_id": run_id})
 
 
 def task_rule(task: str, month: str | None = None) -> str:

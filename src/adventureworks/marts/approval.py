@@ -77,11 +77,6 @@ def can_be_approved(records: Connection, dag: str, run_id: str) -> bool:
     return all(one.can_be_approved for one in _failed(records, dag, run_id))
 
 
-def failing(records: Connection, dag: str, run_id: str) -> frozenset[str]:
-    """Return the marts that failed checks in a run."""
-    return frozenset(one.asset for one in _failed(records, dag, run_id))
-
-
 def rules_of(records: Connection, dag: str, built: Build) -> frozenset[str]:
     """Return the checks, as `mart: rule`, that a build may fail."""
     return frozenset(

@@ -31,6 +31,7 @@ from adventureworks.warehouse.postgres import (
     column_type,
     reuse_connections,
 )
+from adventureworks.warehouse.publication import Publication
 from adventureworks.warehouse.session import Data, Session
 from adventureworks.warehouse.sql import equal, in_months, names, same, table
 
@@ -77,8 +78,6 @@ def build(
     Return what was computed, or why nothing was. `requested`: months of its marts to compute again, even if nothing
     changed. Raises `ServiceUnavailable` if new inputs are published during every attempt.
     """
-    with open_warehouse(settings).connect(f"build {dag}") as session:
-        layout.prepare(session)
     for _ in range(MAX_ATTEMPTS):
         todo = _build(settings, dag, run_id, requested)
         if isinstance(todo, NothingToDo) or _inputs_are_unchanged(settings, todo):
@@ -109,27 +108,30 @@ def _build(settings: Settings, dag: str, run_id: str, requested: Mapping[str, Mo
         built: list[str] = []
         changed: dict[str, Months] = {}
         parts: dict[Part, PartContents] = {}
-        published = publication.newest_versions(session.records, list(todo.months))
+        published = publication.newest_of(session.records, list(todo.months))
+        comparable = computed_by(_by_mart(dag, todo.models), published)
         for mart in marts:
-            # This run must not publish what an earlier run left in staging.
-            layout.show_published(session.data, mart)
+            if session.commits_twice or mart.name not in todo.months:
+                # This run must not publish what an earlier run left in staging. In one transaction, a mart that is
+                # computed gets its new view before anyone sees the old one.
+                layout.show_published(session.data, mart)
             if mart.name in todo.months:
+                last, is_requested = comparable.get(mart.name), mart.name in (requested or {})
                 if mart.part:
                     if mart.part not in parts:
                         parts[mart.part] = candidate.contents_of(session.data, mart.part)
-                    is_requested, contents = mart.name in (requested or {}), parts[mart.part]
-                    if not is_requested and _is_carried(session.records, mart, mart.part, contents, todo, changed):
+                    found, version = parts[mart.part], todo.inputs[mart.part.input]
+                    if not is_requested and _is_carried(session.records, mart, mart.part, found, last, todo, changed):
                         todo = _carrying(todo, mart)
-                    version = todo.inputs[mart.part.input]
-                    candidate.record_part(session.records, run_id, mart, version, contents)
-                elif mart.periods and mart.name not in (requested or {}) and _counts_the_same(session, mart, todo):
+                    candidate.record_part(session.records, run_id, mart, version, found)
+                elif mart.periods and not is_requested and _counts_the_same(session.data, mart, last, todo):
                     todo = _carrying(todo, mart)
                 parameters = {"as_of": todo.as_of, "run_id": run_id}
-                model = None if mart.name in (requested or {}) else _by_mart(dag, todo.models)[mart.name]
-                changes = changes_since(session, mart, model) if model else None
-                changed[mart.name] = _stage(session, mart, todo, parameters, built, changes)
-                candidate.record(session, attempt, mart)
+                is_updated = models.can_update(mart) and not is_requested
+                changes = changes_since(session, mart, last) if is_updated else None
+                changed[mart.name] = _stage(session, mart, todo, parameters, built, last, changes)
                 built.append(mart.name)
+        candidate.record(session, attempt, *(MARTS[name] for name in built))
         session.records.execute("delete from ops.build where dag = %s", (dag,))
         session.records.execute(
             "insert into ops.build (run_id, dag, inputs, months, changed, replaces, model, as_of, checks)"
@@ -140,7 +142,7 @@ def _build(settings: Settings, dag: str, run_id: str, requested: Mapping[str, Mo
                 json.dumps(dict(todo.inputs), sort_keys=True),
                 json.dumps(dict(todo.months)),
                 json.dumps(changed),
-                json.dumps({name: published.get(name, 0) for name in todo.months}),
+                json.dumps({name: published[name].version if name in published else 0 for name in todo.months}),
                 todo.models,
                 todo.as_of,
                 json.dumps(dict(todo.checks), sort_keys=True),
@@ -154,15 +156,16 @@ def _is_carried(
     mart: Mart,
     part: Part,
     contents: PartContents,
+    last: Publication | None,
     todo: Plan,
     changed: Mapping[str, Months],
 ) -> bool:
     """Return whether a mart would be computed to the published rows, apart from their business date.
 
-    `contents`: those of its part. `changed`: the months that differ in the marts that this run has built before it.
+    `contents`: those of its part. `last`: the version that the same model has computed. `changed`: the months that
+    differ in the marts that this run has built before it.
     """
-    last = publication.newest(records, mart.name)
-    if last is None or last.model != _by_mart(mart.dag, todo.models)[mart.name]:
+    if last is None:
         return False
     others = [name for name in mart.inputs if name != part.input]
     if any(last.inputs.get(name) != todo.inputs[name] for name in others if name in todo.inputs):
@@ -172,21 +175,21 @@ def _is_carried(
     return candidate.is_part_published(records, mart, last.inputs.get(part.input, 0), contents)
 
 
-def _counts_the_same(session: Session, mart: Mart, todo: Plan) -> bool:
+def _counts_the_same(data: Data, mart: Mart, last: Publication | None, todo: Plan) -> bool:
     """Return whether a mart with periods would be computed to the published rows, apart from their business date.
 
-    A version with warnings or an approved failure does not count, so that it is checked again.
+    `last`: the version that the same model has computed. One with warnings or an approved failure does not count, so
+    that it is checked again.
     """
-    last = publication.newest(session.records, mart.name)
-    if last is None or last.model != _by_mart(mart.dag, todo.models)[mart.name] or last.verdict != "passed":
+    if last is None or last.verdict != "passed":
         return False
     if last.as_of is None or any(last.inputs.get(name) != todo.inputs.get(name) for name in mart.inputs):
         return False
-    if not session.data.views_in("raw").isdisjoint(mart.inputs):
+    if not data.views_in("raw").isdisjoint(mart.inputs):
         # The tables of another environment change without a version in this one.
         return False
     days = sorted((last.as_of, todo.as_of))
-    return not any(_begins_or_ends(session.data, period, *days) for period in mart.periods)
+    return not any(_begins_or_ends(data, period, *days) for period in mart.periods)
 
 
 def _begins_or_ends(data: Data, period: Period, earlier: date, later: date) -> bool:
@@ -215,12 +218,13 @@ def _stage(
     todo: Plan,
     parameters: Mapping[str, Any],
     candidates: Sequence[str],
+    last: Publication | None,
     changes: Changes | None,
 ) -> Months:
     """Compute `mart__rows`, and point the candidate view at the mart with these rows in place.
 
-    `changes`: those since the published version, if its rows may be used. Returns the months with rows that differ from
-    the published ones; only these are staged.
+    `last`: the version that the same model has computed. `changes`: those since then, if its rows may be used. Returns
+    the months with rows that differ from the published ones; only these are staged.
     """
     rows, months = table("staging", f"{mart.name}__rows"), todo.months[mart.name]
     is_carried = _can_be_carried(mart) and months == ()
@@ -237,9 +241,8 @@ def _stage(
         )
     else:
         _stage_computed(session, mart, parameters, candidates, changes)
-    last = publication.newest(session.records, mart.name)
     # If the contract or the checks changed, rows that stay the same have to be validated too.
-    if last is not None and last.model == _by_mart(mart.dag, todo.models)[mart.name]:
+    if months != () and last is not None:
         months = _remove_unchanged(session.data, mart, months)
     if not is_carried:
         session.data.update_statistics("staging", f"{mart.name}__rows")
@@ -343,20 +346,21 @@ def build_of(records: Connection, dag: str, run_id: str) -> Build:
     )
 
 
-def unpublished(records: WarehouseConnection, dag: str, run_id: str) -> Build:
-    """Return what a run computed but has not published.
+def unpublished(records: WarehouseConnection, dag: str, run_id: str) -> tuple[Build, dict[str, Publication]]:
+    """Return what a run computed but has not published, and by mart the version that it replaces, if there is one.
 
     Raises `CandidateLost` as `build_of` does, and if the analysis was rolled back or one of its marts published since.
     """
     built = build_of(records, dag, run_id)
-    if any(mart.name in intervention.rolled_back(records) for mart in marts_of(dag)):
+    if not intervention.rolled_back(records).keys().isdisjoint(mart.name for mart in marts_of(dag)):
         # A rollback need not have published a new version of every mart of the analysis.
         raise CandidateLost(f"{dag} was rolled back after this run was built.")
-    newest = publication.newest_versions(records, list(built.replaces))
-    replaced_since = sorted(name for name, version in built.replaces.items() if newest.get(name, 0) != version)
+    newest = publication.newest_of(records, list(built.replaces))
+    versions = {name: version.version for name, version in newest.items()}
+    replaced_since = sorted(name for name, version in built.replaces.items() if versions.get(name, 0) != version)
     if replaced_since:
         raise CandidateLost(f"Another run published {', '.join(replaced_since)} after this run of {dag} was built.")
-    return built
+    return built, newest
 
 
 def _by_mart(dag: str, models: str) -> dict[str, str]:
@@ -366,6 +370,14 @@ def _by_mart(dag: str, models: str) -> dict[str, str]:
 
 def _months(recorded: str) -> dict[str, Months]:
     return {name: None if found is None else tuple(found) for name, found in json.loads(recorded).items()}
+
+
+def computed_by(models: Mapping[str, str], versions: Mapping[str, Publication]) -> dict[str, Publication]:
+    """Return those of these versions of marts that models with these digests have computed.
+
+    Only they can be compared with what these models compute now.
+    """
+    return {name: version for name, version in versions.items() if version.model == models[name]}
 
 
 def require_staged(session: Session, run_id: str, built: Build) -> None:
@@ -387,7 +399,7 @@ def refuse(records: Connection, dag: str, run_id: str) -> None:
     records.execute("update ops.build set refused = true where dag = %s and run_id = %s", (dag, run_id))
 
 
-def has_new_date(mart: Mart, last: publication.Publication | None, as_of: date) -> bool:
+def has_new_date(mart: Mart, last: Publication | None, as_of: date) -> bool:
     """Return whether every row differs from those of the last version, because it states another business date."""
     return last is not None and last.as_of != as_of and "as_of" in {column.name for column in columns_of(mart)}
 

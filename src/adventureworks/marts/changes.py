@@ -156,17 +156,14 @@ class Changes:
         return self._session.data.frame(select, {"as_of": as_of, "orders": sorted(orders)})
 
 
-def changes_since(session: Session, mart: Mart, model: str) -> Changes | None:
+def changes_since(session: Session, mart: Mart, last: Publication | None) -> Changes | None:
     """Return the changes since the published version of a mart; None if all rows have to be computed.
 
-    `model`: the present digest of its model. Everything is computed on Snowflake, where a process that dies may leave
-    published changes without a record, and where tables of another environment are read, which change without a
-    version.
+    `last`: that version, if its present model has computed it. Everything is computed on Snowflake, where a process
+    that dies may leave published changes without a record, and where tables of another environment are read, which
+    change without a version.
     """
-    if session.commits_twice or not kept.are_kept(session):
-        return None
-    last = publication.newest(session.records, mart.name)
-    if last is None or last.model != model or last.as_of is None:
+    if last is None or last.as_of is None or session.commits_twice or not kept.are_kept(session):
         return None
     return Changes(session, mart, last, last.as_of)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from functools import partial
 from pathlib import Path
@@ -23,6 +24,7 @@ from adventureworks.marts import approval, models
 from adventureworks.marts.build import (
     Build,
     build,
+    computed_by,
     has_new_date,
     let_pass,
     refuse,
@@ -35,8 +37,9 @@ from adventureworks.marts.plan import plan_now
 from adventureworks.postgres_sql import quoted
 from adventureworks.settings import Settings
 from adventureworks.texts import phrase
-from adventureworks.warehouse import Warehouse, candidate, layout, open_warehouse, publication
+from adventureworks.warehouse import Warehouse, candidate, open_warehouse, publication
 from adventureworks.warehouse.postgres import Connection, reuse_connections
+from adventureworks.warehouse.publication import Publication
 from adventureworks.warehouse.session import Data, Session
 from adventureworks.warehouse.sql import equal, names, table
 
@@ -60,8 +63,6 @@ def gate(
         step = build(settings, dag, run_id, requested)
         return step if isinstance(step, NothingToDo) else None
 
-    with open_warehouse(settings).connect(f"gate {dag}") as session:
-        layout.prepare(session)
     return candidate.with_restaging(partial(_gate, settings, dag, run_id), build_again)
 
 
@@ -69,12 +70,14 @@ def _gate(settings: Settings, dag: str, run_id: str) -> NothingToDo | None:
     warehouse = open_warehouse(settings)
     broken: list[CheckOutcome] = []
     with warehouse.connect(f"gate {dag}") as session:
-        built = unpublished(session.records, dag, run_id)
+        built, published = unpublished(session.records, dag, run_id)
+        comparable = computed_by(built.models, published)
         for mart in built.marts:
-            broken += _broken_contract(settings, session, mart, built)
-    checked = [mart for mart in built.marts if must_be_checked(mart, built, settings.checks_folder / "marts")]
+            broken += _broken_contract(settings, session.data, mart, built, comparable.get(mart.name))
+        checked = [mart for mart in built.marts if must_be_checked(mart, built, settings.checks_folder / "marts")]
+        scope = _scope(settings, session, built, checked, published)
     carried = [mart.name for mart in built.marts if mart not in checked]
-    outcomes = _check_outcomes(settings, warehouse, dag, built, checked)
+    outcomes = _check_outcomes(settings, warehouse, built, checked, scope)
     with warehouse.connect(f"gate {dag}") as session:
         require_staged(session, run_id, built)
         # A repeated run may have checked a mart that it now carries over.
@@ -108,20 +111,27 @@ class MartRefused(TableBlocked):
         super().__init__(first.asset, first.rule, str(first.event.parameters["cause"]))
 
 
-def _broken_contract(settings: Settings, session: Session, mart: Mart, built: Build) -> list[CheckOutcome]:
-    """Validate staged rows against the mart's contract, in bounded memory; skip those that are already published."""
+def _broken_contract(
+    settings: Settings, data: Data, mart: Mart, built: Build, last: Publication | None
+) -> list[CheckOutcome]:
+    """Validate staged rows against the mart's contract, in bounded memory; skip those that are already published.
+
+    `last`: the version that the same model has computed.
+    """
+    if built.changed[mart.name] == ():
+        # No row is staged.
+        return []
     columns = columns_of(mart)
     listed = names(c.name for c in columns)
     query = f"select {listed} from {table('staging', f'{mart.name}__rows')}"
-    last = publication.newest(session.records, mart.name)
-    if last is not None and last.model == built.models[mart.name] and not has_new_date(mart, last, built.as_of):
+    if last is not None and not has_new_date(mart, last, built.as_of):
         # Published rows already passed this contract. A check of the whole table makes sure that keys are unique.
         published = f"{table('marts', mart.name)} where {replaced(mart, built.changed[mart.name])}"
         query += f" except select {listed} from {published}"
     examples: dict[str, list[str]] = {}
     messages: dict[str, str] = {}
     counts: dict[str, int] = {}
-    for frame in session.data.frames(query, {c.name: c.dtype for c in columns}, settings.batch_rows):
+    for frame in data.frames(query, {c.name: c.dtype for c in columns}, settings.batch_rows):
         verdict = validate(mart, frame.to_arrow().combine_chunks().to_batches()[0])
         for row, rejection in zip(verdict.bad.iter_rows(named=True), verdict.rejections, strict=True):
             messages[rejection.rule] = rejection.message
@@ -157,44 +167,62 @@ def _findings(records: Connection, broken: Sequence[CheckOutcome], dag: str, run
     ]
 
 
+@dataclass
+class _Scope:
+    """What the checks of an analysis need to know: see `run_checks`."""
+
+    variables: dict[str, str]
+    proven: list[DeclaredCheck] = field(default_factory=list)
+    """The rules that need no check, because the staged rows are shown to keep them."""
+    only: dict[str, set[str]] = field(default_factory=dict)
+    values: dict[str, set[int]] = field(default_factory=dict)
+
+
+def _scope(
+    settings: Settings,
+    session: Session,
+    built: Build,
+    checked: Sequence[Mart],
+    published: Mapping[str, Publication],
+) -> _Scope:
+    """Return what the checks of these marts need to know. `published`: the version of each mart that is replaced."""
+    scope, comparable = _Scope({"as_of": built.as_of.isoformat()}), computed_by(built.models, published)
+    # Only a report on all checks needs them, and they are in a hundred files.
+    if any(mart.tolerant for mart in checked):
+        scope.variables["declared_rules"] = declared_rules(settings.checks_folder)
+    for mart in checked:
+        kept, others = _kept_rules(settings.checks_folder / "marts", session.data, mart, built)
+        if kept:
+            scope.proven += kept
+            scope.only[mart.name] = {check.rule for check in others}
+        affected = _affected(settings, session, mart, built, comparable.get(mart.name))
+        if affected is not None:
+            scope.values[mart.name] = affected
+        last = published.get(mart.name)
+        least = least_rows(last, built.models[mart.name], built.as_of, settings.least_share_of_rows)
+        scope.variables[f"least_rows_{mart.name}"] = str(least)
+        stale = _stale_before(settings, session.data, mart) if is_comparable(last, built.as_of) else _NEVER_STALE
+        scope.variables[f"stale_before_{mart.name}"] = stale
+    return scope
+
+
 def _check_outcomes(
-    settings: Settings, warehouse: Warehouse, dag: str, built: Build, checked: Sequence[Mart]
+    settings: Settings, warehouse: Warehouse, built: Build, checked: Sequence[Mart], scope: _Scope
 ) -> list[CheckOutcome]:
     if not checked:
         return []
-    variables = {"as_of": built.as_of.isoformat()}
-    # Only a report on all checks needs them, and they are in a hundred files.
-    if any(mart.tolerant for mart in checked):
-        variables["declared_rules"] = declared_rules(settings.checks_folder)
-    proven: list[DeclaredCheck] = []
-    only: dict[str, set[str]] = {}
-    values: dict[str, Collection[int]] = {}
-    with warehouse.connect(f"gate {dag}") as session:
-        for mart in checked:
-            kept, others = _kept_rules(settings.checks_folder / "marts", session.data, mart, built)
-            if kept:
-                proven += kept
-                only[mart.name] = {check.rule for check in others}
-            affected = _affected(settings, session, mart, built)
-            if affected is not None:
-                values[mart.name] = affected
-            last = publication.newest(session.records, mart.name)
-            least = least_rows(last, built.models[mart.name], built.as_of, settings.least_share_of_rows)
-            variables[f"least_rows_{mart.name}"] = str(least)
-            stale = _stale_before(settings, session.data, mart) if is_comparable(last, built.as_of) else _NEVER_STALE
-            variables[f"stale_before_{mart.name}"] = stale
     # Includes months that came out the same, because their inputs changed.
     months = {name: found for name, found in built.months.items() if found and len(found) <= FEW_MONTHS}
     evaluated = run_checks(
         warehouse,
         settings.checks_folder / "marts",
         [mart.name for mart in checked],
-        variables,
+        scope.variables,
         months=months,
-        only=only,
-        values=values,
+        only=scope.only,
+        values=scope.values,
     )
-    return [*map(passed, proven), *evaluated]
+    return [*map(passed, scope.proven), *evaluated]
 
 
 def _kept_rules(folder: Path, data: Data, mart: Mart, built: Build) -> tuple[list[DeclaredCheck], list[DeclaredCheck]]:
@@ -223,11 +251,14 @@ def _kept_rules(folder: Path, data: Data, mart: Mart, built: Build) -> tuple[lis
     return kept, [check for check in declared if check not in kept]
 
 
-def _affected(settings: Settings, session: Session, mart: Mart, built: Build) -> set[int] | None:
+def _affected(
+    settings: Settings, session: Session, mart: Mart, built: Build, last: Publication | None
+) -> set[int] | None:
     """Return the values of a mart for which rules that hold for each value of a column (`by`) can find anything.
 
     These are the values of rows that differ from the published ones, and those that the mart's package names. None if
     that is not known, for example because the published version did not pass all rules: then check all values.
+    `last`: that version, if the same model has computed it.
     """
     try:
         columns = {check.by for check in declared_checks(settings.checks_folder / "marts", mart.name)} - {""}
@@ -236,8 +267,7 @@ def _affected(settings: Settings, session: Session, mart: Mart, built: Build) ->
         return None
     if not columns:
         return None
-    last = publication.newest(session.records, mart.name)
-    changes = changes_since(session, mart, built.models[mart.name])
+    changes = changes_since(session, mart, last)
     if changes is None or last is None or last.verdict != "passed":
         return None
     read = models.reader(session, mart, {"as_of": built.as_of, "run_id": ""})
@@ -258,7 +288,7 @@ def must_be_checked(mart: Mart, built: Build, folder: Path) -> bool:
     return any(changed & check.tables for check in declared_checks(folder, mart.name))
 
 
-def is_comparable(last: publication.Publication | None, as_of: date) -> bool:
+def is_comparable(last: Publication | None, as_of: date) -> bool:
     """Return whether what is computed for a business date can be judged by the last version of the mart.
 
     An earlier business date legitimately removes rows.
@@ -266,7 +296,7 @@ def is_comparable(last: publication.Publication | None, as_of: date) -> bool:
     return last is not None and last.as_of is not None and last.as_of <= as_of
 
 
-def least_rows(last: publication.Publication | None, model: str, as_of: date, share: float) -> int:
+def least_rows(last: Publication | None, model: str, as_of: date, share: float) -> int:
     """Return the number of rows that a mart must keep: a share of those of its last version.
 
     It is 0 if that version is not comparable, or comes from another model (a digest), which may well have more rows.

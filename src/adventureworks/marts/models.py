@@ -37,6 +37,12 @@ from adventureworks.warehouse.session import Session
 if TYPE_CHECKING:
     from adventureworks.marts.changes import Changes
 
+_HERE = Path(__file__).parent
+_SHARED = (Path(prediction.__file__), _HERE / "changes.py")
+"""The modules that packages of all domains may use."""
+_Stamped = tuple[tuple[str, int], ...]
+"""Files, each with the time of its last change."""
+
 DIALECT = "snowflake"
 """The dialect that models are written in."""
 TARGET_DIALECT = "postgres"
@@ -46,6 +52,7 @@ Read = Callable[[str], pl.DataFrame]
 """Returns the rows of one of a package's SELECTs, by the name of its file."""
 
 
+@cache
 def is_sql(mart: Mart) -> bool:
     """Return whether the mart's model is one SELECT; otherwise a package computes it."""
     return (_home(mart) / f"{mart.name}.sql").is_file()
@@ -154,26 +161,33 @@ def tree_of(mart: Mart, name: str) -> exp.Expr:
 
 def compute(mart: Mart, read: Read, as_of: date) -> pl.DataFrame:
     """Return the rows of a mart that a package computes, with the contract's columns."""
-    package = import_module(f"{__package__}.{mart.domain}.{mart.name}")
-    rows: pl.DataFrame = package.compute(read, as_of)
+    rows: pl.DataFrame = _package_of(mart).compute(read, as_of)
     return rows
+
+
+def can_update(mart: Mart) -> bool:
+    """Return whether a package can compute the rows of a mart from the published ones and what has changed since."""
+    return not is_sql(mart) and hasattr(_package_of(mart), "update")
 
 
 def updated(mart: Mart, read: Read, changes: Changes, as_of: date) -> pl.DataFrame | None:
     """Return what `compute` would return, from the published rows and what has changed since they were computed.
 
-    None if the mart's package cannot tell, or has no such function.
+    None if the mart's package cannot tell.
     """
-    update = getattr(import_module(f"{__package__}.{mart.domain}.{mart.name}"), "update", None)
-    rows: pl.DataFrame | None = update(read, changes, as_of) if update else None
+    rows: pl.DataFrame | None = _package_of(mart).update(read, changes, as_of)
     return rows
 
 
 def affected(mart: Mart, read: Read, changes: Changes, as_of: date) -> Collection[int] | None:
     """Return the keys of the rows of a mart whose rules have to be checked again; None: of all rows."""
-    find = getattr(import_module(f"{__package__}.{mart.domain}.{mart.name}"), "affected", None)
+    find = getattr(_package_of(mart), "affected", None)
     keys: Collection[int] | None = find(read, changes, as_of) if find else None
     return keys
+
+
+def _package_of(mart: Mart) -> Any:
+    return import_module(f"{__package__}.{mart.domain}.{mart.name}")
 
 
 def digests(checks: Path) -> dict[str, str]:
@@ -182,24 +196,31 @@ def digests(checks: Path) -> dict[str, str]:
     `checks`: the folder of the marts' check files. A long-running process also notices changed files, but a changed
     contract only after a restart, because contracts are imported.
     """
-    return {mart.name: _digest(mart, _stamped(mart, checks)) for mart in MARTS.values()}
+    # A package may use any Python module of its domain.
+    modules = {domain: _stamped(*(_HERE / domain).rglob("*.py"), *_SHARED) for domain in _domains_with_packages()}
+    return {
+        mart.name: _digest(
+            mart,
+            _stamped(_home(mart) / f"{mart.name}.sql", checks / f"{mart.name}.yml")
+            if is_sql(mart)
+            else modules[mart.domain] + _stamped(*(_home(mart) / mart.name).glob("*.sql"), checks / f"{mart.name}.yml"),
+        )
+        for mart in MARTS.values()
+    }
 
 
-def _stamped(mart: Mart, checks: Path) -> tuple[tuple[str, int], ...]:
-    """Return the files that define a mart, other than its contract, each with the time of its last change."""
-    home = _home(mart)
-    if is_sql(mart):
-        model = [home / f"{mart.name}.sql"]
-    else:
-        # A package may use any Python module of its domain.
-        shared = [Path(prediction.__file__), Path(__file__).with_name("changes.py")]
-        model = sorted([*home.rglob("*.py"), *(home / mart.name).glob("*.sql"), *shared])
-    files = [str(file) for file in (*model, checks / f"{mart.name}.yml")]
-    return tuple((file, os.stat(file).st_mtime_ns) for file in files if os.path.exists(file))
+def _stamped(*files: Path) -> _Stamped:
+    """Return those of these files that exist, each with the time of its last change."""
+    return tuple((file, os.stat(file).st_mtime_ns) for file in sorted(map(str, files)) if os.path.exists(file))
+
+
+@cache
+def _domains_with_packages() -> frozenset[str]:
+    return frozenset(mart.domain for mart in MARTS.values() if not is_sql(mart))
 
 
 @lru_cache(maxsize=256)
-def _digest(mart: Mart, files: tuple[tuple[str, int], ...]) -> str:
+def _digest(mart: Mart, files: _Stamped) -> str:
     digested = hashlib.sha256(repr(mart).encode() + contract_text(mart.domain))
     for file, _ in files:
         digested.update(Path(file).read_bytes())
@@ -219,4 +240,4 @@ def contract_text(domain: str) -> bytes:
 
 
 def _home(mart: Mart) -> Path:
-    return Path(__file__).parent / mart.domain
+    return _HERE / mart.domain

@@ -27,6 +27,7 @@ from adventureworks.due import (
     Refusal,
     Version,
     decide,
+    step_of,
 )
 from adventureworks.incidents.ledger import BUILDING, LATE, task_of, task_rule
 from adventureworks.marts import models
@@ -57,12 +58,12 @@ def plan_now(
     `requested`: months of its marts to compute in any case.
     """
     facts = replace(read_facts(settings, session), requested=requested or {})
-    step = decide(facts).steps[dag]
+    step = step_of(facts, dag)
     if isinstance(step, NothingToDo):
         # Return before the data is queried: an idle check must not resume a warehouse that is billed by the minute.
         return step
     changed = {name: _months_with_changed_completeness(session.data, MARTS[name]) for name in step.months}
-    return decide(replace(facts, completeness_changed=changed)).steps[dag]
+    return step_of(replace(facts, completeness_changed=changed), dag) if any(changed.values()) else step
 
 
 def decide_now(settings: Settings, session: Session) -> Decisions:
@@ -86,6 +87,7 @@ def read_facts(settings: Settings, session: Session) -> Facts:
         or (orders[-1].as_of or publication.newest_order(session.data) if orders else None)
         or NO_BUSINESS_DATE
     )
+    offered = publication.offer(session.records)
     open_rules = session.records.execute("select asset, rule from ops.incident where status <> 'resolved'").fetchall()
     stopped = {LATE, *map(task_rule, BUILDING)}
     return Facts(
@@ -97,8 +99,8 @@ def read_facts(settings: Settings, session: Session) -> Facts:
         checks=_last_checks(session.records),
         in_trouble=frozenset(asset for asset, rule in open_rules if rule in stopped),
         undelivered=frozenset(asset for asset, rule in open_rules if task_of(rule)[1]),
-        not_offered=publication.not_offered(session.records),
-        absent_columns=absent_columns(publication.lacking(session.records), settings.checks_folder / "marts"),
+        not_offered=offered.not_offered,
+        absent_columns=absent_columns(offered.lacking, settings.checks_folder / "marts"),
         rolled_back={
             MARTS[name].dag: found.as_rollback
             for name, found in intervention.rolled_back(session.records).items()

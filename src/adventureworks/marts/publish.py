@@ -53,8 +53,6 @@ def publish(
     see `build`), which may raise `MartRefused`; returns `NothingToDo` if they are no longer due. Raises
     `ServiceUnavailable` if the staged rows are lost on every attempt.
     """
-    with open_warehouse(settings).connect(f"publish {dag}") as session:
-        layout.prepare(session)
     step: Callable[[], Outcome | NothingToDo] = partial(_publish, settings, dag, run_id)
     return candidate.with_restaging(step, partial(gate, settings, dag, run_id, requested))
 
@@ -65,32 +63,34 @@ def _publish(settings: Settings, dag: str, run_id: str) -> Outcome:
         publication.lock(session.records, dag)
         resolved: list[Incident] = []
         if not publication.has_published(session.records, run_id):
-            built = unpublished(session.records, dag, run_id)
+            built, earlier = unpublished(session.records, dag, run_id)
             if not built.passed:
                 # Another attempt built the marts after they had passed.
                 raise CandidateLost(f"The staged rows of {dag} have not passed the gate.")
             # These marts passed the gate with warnings, or only because their failures were approved.
-            imperfect = results.warned(session.records, run_id) | approval.failing(session.records, dag, run_id)
-            interrupted = publication.invalid(session.records, [mart.name for mart in built.marts])
+            imperfect = results.imperfect(session.records, run_id)
+            replaced_marts = [mart for mart in built.marts if built.changed[mart.name] != ()]
             if session.commits_twice:
-                replaced_marts = [mart.name for mart in built.marts if built.changed[mart.name] != ()]
                 # If this run dies between the two commits, the next run must not trust the published rows.
                 with open_records(settings).connect(f"publish {dag}") as records:
-                    publication.invalidate(records, replaced_marts)
+                    publication.invalidate(records, [mart.name for mart in replaced_marts])
+            withheld = _withheld_orders(session.data) if any(map(reads_orders, built.marts)) else 0
+            keeps = bool(replaced_marts) and kept.are_kept(session)
             for mart in built.marts:
+                provenance = _provenance(mart, built, imperfect, withheld)
                 if mart.name in imperfect:
                     candidate.forget_part(session.records, mart)
-                if built.changed[mart.name] == ():
-                    publication.confirm(
-                        session.records, mart.name, run_id, **_provenance(session.data, mart, built, imperfect)
-                    )
+                if mart not in replaced_marts:
+                    publication.confirm(session.records, mart.name, run_id, **provenance)
                 else:
                     _announce(session, mart, run_id)
-                    layout.own(session.data, mart)
-                    is_kept = _keep(session, mart, built, interrupted=mart.name in interrupted)
-                    _publish_mart(session, mart, run_id, built, imperfect, is_kept=is_kept)
+                    if not keeps:
+                        # The environment may read the mart from the one that it reuses.
+                        layout.own(session.data, mart)
+                    is_kept = keeps and _keep(session, mart, built, earlier.get(mart.name))
+                    _publish_mart(session, mart, run_id, built, provenance, is_kept=is_kept)
                     kept.give_up(session.records, [mart.name], built.replaces[mart.name] + 1 - settings.keep_versions)
-                resolved += incidents.resolve(session.records, mart.name, run_id=run_id)
+            resolved += incidents.resolve(session.records, *built.months, run_id=run_id)
             approval.end(session.records, dag, run_id)
             require_staged(session, run_id, built)
         published = tuple(publication.of_run(session.records, run_id))
@@ -115,21 +115,24 @@ def _announce(session: Session, mart: Mart, run_id: str) -> None:
         notices.write(session.records, digest, asset=mart.name, owner=mart.owner, run_id=run_id)
 
 
-def _keep(session: Session, mart: Mart, built: Build, *, interrupted: bool) -> bool:
-    """Keep what the publication of a mart is about to change, and return whether its present version is restorable."""
-    last = built.replaces[mart.name]
+def _keep(session: Session, mart: Mart, built: Build, last: Publication | None) -> bool:
+    """Keep what the publication of a mart is about to change, and return whether its present version is restorable.
+
+    `last`: that version, as it was before this publication.
+    """
     # The first version replaces nothing that a rollback could restore.
-    if last == 0 or not kept.has_versions(mart) or not kept.are_kept(session):
+    if last is None or not kept.has_versions(mart):
         return False
     rows, of_months = table("staging", f"{mart.name}__rows"), replaced(mart, built.changed[mart.name])
-    newest = publication.newest(session.records, mart.name)
     # On Snowflake, a process that died may have published rows for this date already.
-    differ = not session.commits_twice and has_new_date(mart, newest, built.as_of)
-    return kept.keep(session, mart, last + 1, rows, of_months, interrupted=interrupted, differ=differ)
+    differ = not session.commits_twice and has_new_date(mart, last, built.as_of)
+    # See `publication.invalidate`.
+    interrupted = last.model is None
+    return kept.keep(session, mart, last.version + 1, rows, of_months, interrupted=interrupted, differ=differ)
 
 
 def _publish_mart(
-    session: Session, mart: Mart, run_id: str, built: Build, imperfect: Collection[str], *, is_kept: bool
+    session: Session, mart: Mart, run_id: str, built: Build, provenance: Provenance, *, is_kept: bool
 ) -> None:
     columns = [column.name for column in columns_of(mart)]
     rows, published = table("staging", f"{mart.name}__rows"), table("marts", mart.name)
@@ -156,12 +159,13 @@ def _publish_mart(
         months=months,
         run_id=run_id,
         is_kept=is_kept,
-        **_provenance(session.data, mart, built, imperfect),
+        **provenance,
     )
 
 
-def _provenance(data: Data, mart: Mart, built: Build, imperfect: Collection[str]) -> Provenance:
-    orders = _withheld_orders(data) if reads_orders(mart) else 0
+def _provenance(mart: Mart, built: Build, imperfect: Collection[str], withheld: int) -> Provenance:
+    """Return what a version is computed from. `withheld`: the number of orders withheld from marts that read orders."""
+    orders = withheld if reads_orders(mart) else 0
     return Provenance(
         set_aside=orders,
         verdict="passed with warnings" if orders or mart.name in imperfect else "passed",

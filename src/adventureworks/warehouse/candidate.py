@@ -93,35 +93,37 @@ def hold(records: Connection, run_id: str, assets: Collection[str]) -> Attempt:
     return Attempt(run_id, {asset: number for asset, owner, number in rows if owner == run_id})
 
 
-def require(records: Connection, attempt: Attempt, asset: str = "") -> None:
-    """Raise `Overtaken` if another attempt at these assets, or at this one, has begun; none can until the commit."""
-    numbers = {asset: attempt.numbers[asset]} if asset else attempt.numbers
+def require(records: Connection, attempt: Attempt, *assets: str) -> None:
+    """Raise `Overtaken` if another attempt has begun at its assets, or at these of them; none can until the commit."""
+    numbers = {asset: attempt.numbers[asset] for asset in assets or attempt.numbers}
     if hold(records, attempt.run_id, numbers).numbers != numbers:
         cause = f"Another attempt has begun to stage or judge what {attempt.run_id} stages or judges."
         raise Overtaken(cause, "No action is needed: that one continues.")
 
 
-def record(session: Session, attempt: Attempt, entry: SourceTable | Mart) -> None:
-    """Record what an attempt staged for an asset."""
-    require(session.records, attempt, entry.asset)
-    _save(session.records, entry, _contents(session.data, entry))
+def record(session: Session, attempt: Attempt, *entries: SourceTable | Mart) -> None:
+    """Record what an attempt staged for these assets."""
+    require(session.records, attempt, *(entry.asset for entry in entries))
+    _save(session.records, {entry.asset: _contents(session.data, entry) for entry in entries})
 
 
 def shrink(session: Session, attempt: Attempt, entry: SourceTable, removed: int) -> None:
     """Record the contents after the gate removed rows. Raises `CandidateLost` if more than these rows are missing."""
     require(session.records, attempt, entry.asset)
-    recorded, found = _recorded(session.records, attempt.run_id, entry), _contents(session.data, entry)
+    recorded = _recorded(session.records, attempt.run_id, [entry]).get(entry.asset)
+    found = _contents(session.data, entry)
     if recorded is None or _rows(recorded) - removed != _rows(found):
         raise CandidateLost(f"The staged rows of {entry.asset} are not the rows that were loaded.")
-    _save(session.records, entry, found)
+    _save(session.records, {entry.asset: found})
 
 
 def lost(session: Session, run_id: str, entries: Collection[SourceTable] | Collection[Mart]) -> tuple[str, ...]:
     """Return the assets whose staged contents differ from what the run recorded."""
+    recorded = _recorded(session.records, run_id, entries)
     return tuple(
         entry.asset
         for entry in entries
-        if (recorded := _recorded(session.records, run_id, entry)) is None or recorded != _contents(session.data, entry)
+        if entry.asset not in recorded or recorded[entry.asset] != _contents(session.data, entry)
     )
 
 
@@ -174,15 +176,23 @@ def withdraw(records: Connection, assets: Collection[str]) -> None:
     )
 
 
-def _save(records: Connection, entry: SourceTable | Mart, contents: Contents) -> None:
-    records.execute("update ops.candidate set contents = %s where asset = %s", (json.dumps(contents), entry.asset))
+def _save(records: Connection, contents: Mapping[str, Contents]) -> None:
+    records.execute(
+        "update ops.candidate as c set contents = s.contents from unnest(%s::varchar[], %s::varchar[])"
+        " as s (asset, contents) where c.asset = s.asset",
+        (list(contents), [json.dumps(found) for found in contents.values()]),
+    )
 
 
-def _recorded(records: Connection, run_id: str, entry: SourceTable | Mart) -> Contents | None:
-    row = records.execute(
-        "select contents from ops.candidate where asset = %s and run_id = %s", (entry.asset, run_id)
-    ).fetchone()
-    return json.loads(row[0]) if row and row[0] else None
+def _recorded(
+    records: Connection, run_id: str, entries: Collection[SourceTable] | Collection[Mart]
+) -> dict[str, Contents]:
+    """Return the recorded contents of those of these assets that the run staged, by asset."""
+    rows = records.execute(
+        "select asset, contents from ops.candidate where asset = any(%s) and run_id = %s and contents is not null",
+        ([entry.asset for entry in entries], run_id),
+    ).fetchall()
+    return {asset: json.loads(contents) for asset, contents in rows}
 
 
 def _contents(data: Data, entry: SourceTable | Mart) -> Contents:

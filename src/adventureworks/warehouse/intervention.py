@@ -95,7 +95,7 @@ def of_asset(records: WarehouseConnection, asset: str, most: int) -> list[Interv
 
 def _has_table(records: WarehouseConnection) -> bool:
     """Return whether there are such records; a command may read those of the previous release."""
-    return records.has_table("ops", "intervention")
+    return bool(records.layout) or records.has_table("ops", "intervention")
 
 
 def _select(records: Connection, condition: str, values: Sequence[Any] = ()) -> list[Intervention]:

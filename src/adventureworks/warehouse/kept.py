@@ -87,6 +87,11 @@ def keep(
         session.data.execute(f"delete from {_table(entry)}")
     else:
         _delete(session.data, entry, first)
+    unknown = "true"
+    if session.commits_twice:
+        # Rows that a process kept before it died are older than what it published.
+        earlier = f"select {names(key)} from {_table(entry)} where {quoted(VERSION)} = {version}"
+        unknown = f"({names(key, 'c')}) not in ({earlier})"
     others = [name for name in columns if name not in key]
     changed = "true" if differ else f"not ({same(columns, 'p', 'r')})"
     before = [f"coalesce({names([name], 'p')}, {names([name], 'r')}) as {quoted(name)}" for name in key]
@@ -97,10 +102,7 @@ def keep(
         f" from (select p.{quoted(key[0])} is not null as {quoted(EXISTED)}, {', '.join(before)}"
         f" from (select * from {published(entry)} as p where {replaced}) as p"
         f" full join {rows} as r on {equal(key, 'p', 'r')} where {changed}) as c"
-        # Rows that a process kept before it died are older than what it published. Compared with a set that is read
-        # once, because without an index PostgreSQL might search the table for each row.
-        f" where ({names(key, 'c')}) not in"
-        f" (select {names(key)} from {_table(entry)} where {quoted(VERSION)} = {version})"
+        f" where {unknown}"
     )
     # Rows that were kept for this version before have then been deleted.
     return not (is_first and interrupted)

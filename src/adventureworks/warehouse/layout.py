@@ -49,8 +49,8 @@ _LAYOUT_LOCK = 7_101_917
 def prepare(session: Session) -> None:
     """Create whatever is missing. Several processes may call this at once.
 
-    Every step of an ingestion or analysis begins with this, because the platform may be upgraded between two steps. On
-    a connection that is reused, the first step finds out for all.
+    Every step of an ingestion and every analysis begins with this, because the platform may be upgraded between two
+    tasks. On a connection that is reused, the first call finds out for all.
     """
     digest = _digest(session.data.target)
     if session.records.layout == digest:

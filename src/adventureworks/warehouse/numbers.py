@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from adventureworks.warehouse.postgres import Connection
+from adventureworks.warehouse.postgres import Connection, WarehouseConnection
 
 NUMBER = "number"
 _TIMES = {"change": "detected_at", "check_result": "checked_at", "publication": "published_at"}
@@ -11,6 +11,9 @@ _TIMES = {"change": "detected_at", "check_result": "checked_at", "publication": 
 
 def order_of(records: Connection, name: str) -> str:
     """Return the column that orders the records in `ops.name`; a command may read those of the previous release."""
+    if isinstance(records, WarehouseConnection) and records.layout:
+        # The layout of this release was found on this connection.
+        return NUMBER
     columns = records.execute(f"select * from ops.{name} limit 0".encode()).description or ()
     return NUMBER if any(column.name == NUMBER for column in columns) else _TIMES[name]
 

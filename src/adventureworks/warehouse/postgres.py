@@ -185,15 +185,13 @@ def _reused(kept: list[WarehouseConnection], purpose: str) -> WarehouseConnectio
     return None
 
 
-def address_of(url: SecretStr, purpose: str, schema: str = "") -> SecretStr:
+def address_of(url: SecretStr, purpose: str) -> SecretStr:
     """Return the connection string of the warehouse, with the password and a search path without foreign schemas.
 
-    Functions and operators that others defined are therefore not used. `schema`: a schema whose tables may be named
-    without it. Raises `PlatformError` if `url` is not a URL.
+    Functions and operators that others defined are therefore not used. Raises `PlatformError` if `url` is not a URL.
     """
-    path = f'pg_catalog,"{schema}"' if schema else "pg_catalog"
     given = parts_of(url, "warehouse", "ADVENTUREWORKS_WAREHOUSE_URL")
-    return conninfo(given, purpose, settings={**_FORMS, "search_path": path}, defaults=_TIMEOUTS)
+    return conninfo(given, purpose, settings={**_FORMS, "search_path": "pg_catalog"}, defaults=_TIMEOUTS)
 
 
 _FORMS = {"timezone": "UTC", "datestyle": "ISO", "client_encoding": "UTF8"}
@@ -209,7 +207,7 @@ _TIMEOUTS = {
 """In milliseconds. They replace the limits set for the login, which are meant for people: large tables take longer."""
 
 
-WITHOUT_NESTED_LOOPS = "set enable_nestloop = off"
+_WITHOUT_NESTED_LOOPS = "set{} enable_nestloop = off"
 """For statements that join whole tables in several steps. PostgreSQL expects a few rows of each step, and a nested loop
 would repeat the next step for each of many. Joins that are possible in no other way are still nested loops."""
 
@@ -307,10 +305,6 @@ class Records:
     def __init__(self, url: SecretStr, environment: str = "") -> None:
         self.url = url
         self.environment = environment
-
-    def address(self, purpose: str, schema: str = "") -> str:
-        """Return the connection string with its password, for libraries that connect themselves. Never log it."""
-        return address_of(self.url, purpose, schema).get_secret_value()
 
     @contextmanager
     def connect(self, purpose: str = "adventureworks") -> Iterator[WarehouseConnection]:
@@ -410,8 +404,8 @@ class PostgresData:
         )
 
     def avoid_nested_loops(self) -> None:
-        """Let the planner avoid nested loops for the rest of the transaction (see `WITHOUT_NESTED_LOOPS`)."""
-        self.execute(WITHOUT_NESTED_LOOPS.replace("set", "set local", 1))
+        """Let the planner avoid nested loops for the rest of the transaction (see `_WITHOUT_NESTED_LOOPS`)."""
+        self.execute(_WITHOUT_NESTED_LOOPS.format(" local"))
 
     def add_index(self, schema: str, name: str, columns: Sequence[str]) -> None:
         """Add an index to a table if it is missing."""
@@ -468,6 +462,22 @@ class PostgresWarehouse:
         """Open a session whose sides are one connection, as `Records.connect` does."""
         with self.records.connect(purpose) as connection:
             yield Session(PostgresData(connection), connection)
+
+    @contextmanager
+    def signed_in(self, schema: str, purpose: str, *, nested_loops: bool = True) -> Iterator[WarehouseConnection]:
+        """Open a connection on which the tables of a schema may be named without it, for libraries that need one.
+
+        Each statement is a transaction, so that one that fails does not abort those after it. `nested_loops`: whether
+        tables may be joined by them where there is another way (see `_WITHOUT_NESTED_LOOPS`).
+        """
+        with self.records.connect(purpose) as connection:
+            connection.autocommit = True
+            path = f"set search_path = pg_catalog, {quoted(schema_of(connection.environment, schema))}"
+            connection.execute(path if nested_loops else f"{path}; {_WITHOUT_NESTED_LOOPS.format('')}")
+            yield connection
+            if not connection.closed:
+                connection.execute("reset search_path; reset enable_nestloop")
+                connection.autocommit = False
 
     @contextmanager
     def bulk_loader(self) -> Iterator[Append]:

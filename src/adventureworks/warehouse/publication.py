@@ -178,16 +178,6 @@ def invalidate(records: Connection, marts: Collection[str]) -> None:
     )
 
 
-def invalid(records: Connection, marts: Collection[str]) -> set[str]:
-    """Return the marts whose published rows may not belong to their newest versions: see `invalidate`."""
-    rows = records.execute(
-        "select asset from (select distinct on (asset) asset, model from ops.publication where asset = any(%s)"
-        " order by asset, version desc) as newest where model is null",
-        (list(marts),),
-    ).fetchall()
-    return {asset for (asset,) in rows}
-
-
 def newest_versions(records: Connection, assets: Sequence[str]) -> dict[str, int]:
     """Return the newest version of each asset; an asset that was never published is absent."""
     rows = records.execute(
@@ -202,6 +192,16 @@ def newest(records: Connection, asset: str) -> Publication | None:
         f"select {_COLUMNS} from ops.publication where asset = %s order by version desc limit 1", (asset,)
     ).fetchone()
     return _publication(row) if row else None
+
+
+def newest_of(records: Connection, assets: Collection[str]) -> dict[str, Publication]:
+    """Return the newest version of each asset; an asset that was never published is absent."""
+    rows = records.execute(
+        f"select p.* from unnest(%s::varchar[]) as n (name) cross join lateral (select {_COLUMNS} from ops.publication"
+        " where asset = n.name order by version desc limit 1) as p",
+        (list(assets),),
+    ).fetchall()
+    return {version.asset: version for version in map(_publication, rows)}
 
 
 def newest_records(records: Connection, asset: str, most: int) -> list[Record]:
@@ -302,31 +302,39 @@ def interrupted_in(records: Connection, run_id: str) -> set[str]:
     return {asset for (asset,) in rows}
 
 
+@dataclass(frozen=True)
+class Offer:
+    """What the source offered when the ingestion last looked for each table."""
+
+    not_offered: frozenset[str]
+    """The tables that it did not have."""
+    editions: Mapping[str, Edition]
+    """The edition as which each other table was detected, by asset, unless it is the full database."""
+
+    @property
+    def lacking(self) -> dict[str, frozenset[str]]:
+        """The columns that it did not have of tables that it had, by asset."""
+        return {asset: lacks for asset, edition in self.editions.items() if (lacks := edition.lacks(asset))}
+
+
+def offer(records: Connection) -> Offer:
+    """Return what the source offered when the ingestion last looked for each table."""
+    rows = records.execute(
+        "select known.asset, newest.status, newest.source from unnest(%s::varchar[]) as known (asset) cross join"
+        " lateral (select source, status from ops.change as c where c.asset = known.asset"
+        f" order by {order_of(records, 'change')} desc limit 1) as newest".encode(),
+        (list(SOURCE_TABLES),),
+    ).fetchall()
+    found = {asset: source for asset, status, source in rows if status != NOT_OFFERED}
+    return Offer(
+        frozenset(asset for asset, *_ in rows) - found.keys(),
+        {asset: edition for asset, source in found.items() if (edition := edition_of(source))},
+    )
+
+
 def not_offered(records: Connection) -> frozenset[str]:
     """Return the tables that the source did not offer when the ingestion last looked for them."""
-    rows = records.execute(
-        "select known.asset from unnest(%s::varchar[]) as known (asset) cross join lateral (select status"
-        f" from ops.change as c where c.asset = known.asset order by {order_of(records, 'change')} desc limit 1)"
-        " as newest where newest.status = %s",
-        (list(SOURCE_TABLES), NOT_OFFERED),
-    ).fetchall()
-    return frozenset(asset for (asset,) in rows)
-
-
-def editions(records: Connection) -> dict[str, Edition]:
-    """Return the edition as which each table was last detected, by asset, unless it is the full database."""
-    rows = records.execute(
-        "select known.asset, newest.source from unnest(%s::varchar[]) as known (asset) cross join lateral"
-        " (select source, status from ops.change as c where c.asset = known.asset"
-        f" order by {order_of(records, 'change')} desc limit 1) as newest where newest.status <> %s",
-        (list(SOURCE_TABLES), NOT_OFFERED),
-    ).fetchall()
-    return {asset: edition for asset, source in rows if (edition := edition_of(source))}
-
-
-def lacking(records: Connection) -> dict[str, frozenset[str]]:
-    """Return the columns that the source does not offer of tables that it offers, by asset."""
-    return {asset: lacks for asset, edition in editions(records).items() if (lacks := edition.lacks(asset))}
+    return offer(records).not_offered
 
 
 def mark_announced(records: Connection, versions: Mapping[str, int]) -> None:

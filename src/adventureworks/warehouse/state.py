@@ -14,8 +14,7 @@ from adventureworks.warehouse import intervention
 from adventureworks.warehouse.intervention import Intervention
 from adventureworks.warehouse.numbers import order_of
 from adventureworks.warehouse.postgres import Connection, WarehouseConnection
-from adventureworks.warehouse.publication import HELD, NOT_OFFERED, not_offered
-from adventureworks.warehouse.publication import lacking as columns_not_offered
+from adventureworks.warehouse.publication import HELD, NOT_OFFERED, offer
 from adventureworks.warehouse.subject import NOT_OF_TASK
 
 NOTHING_DECIDED = Decisions({}, {})
@@ -85,7 +84,8 @@ def asset_states(records: WarehouseConnection, decided: Decisions = NOTHING_DECI
     blocking = {change.asset: (f"{change.rule}: {change.cause}",) for change in changes if change.status == "blocked"}
     broken = {**_broken_rules(records), **blocking}
     withheld = {change.asset: change.detected_at for change in changes if change.is_withheld}
-    absent, lacking = not_offered(records), columns_not_offered(records)
+    offered = offer(records)
+    absent, lacking = offered.not_offered, offered.lacking
     rolled_back = intervention.rolled_back(records)
     states = []
     for asset in (*SOURCE_TABLES, *MARTS):
