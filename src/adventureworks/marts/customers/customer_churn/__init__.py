@@ -25,10 +25,16 @@ LIKELY, UNLIKELY = 0.5, 0.2
 
 def compute(read: Read, as_of: date) -> pl.DataFrame:
     """Return one row per customer with an order up to the business date."""
-    days = read("days")
+    days = _in_one_channel(read("days"))
     whole = {channel: (month, delay) for channel, month, delay in read("months").iter_rows()}
     channels = [_channel(of, str(channel), whole.get(channel), as_of) for (channel,), of in days.group_by("channel")]
     return pl.concat(channels, how="diagonal_relaxed") if channels else pl.DataFrame()
+
+
+def _in_one_channel(days: pl.DataFrame) -> pl.DataFrame:
+    """Return one row per customer and day with orders, with all orders of a customer in the channel of the last one."""
+    last = days.sort("order_date", "last_order_id").group_by("customer_id").agg(pl.col("channel").last())
+    return days.group_by("customer_id", "order_date").agg(pl.col("booking_month").max()).join(last, on="customer_id")
 
 
 def _channel(days: pl.DataFrame, channel: str, whole: tuple[date, int] | None, as_of: date) -> pl.DataFrame:
