@@ -118,6 +118,28 @@ class DailySales(MartTable):
         unique = ["order_date", "territory_id", "channel"]
 
 
+class CustomerDays(MartTable):
+    """One day, customer, territory and channel with at least one order."""
+
+    order_date: Date = described("Day of the orders")
+    customer_id: Int = described("Customer of the orders")
+    territory_id: Int = described(TERRITORY, ge=0)
+    channel: Text = described(CHANNEL, isin=CHANNELS)
+    booking_month: Date = described(BOOKING_MONTH)
+    orders: BigInt = described("Number of orders", gt=0)
+    last_order_id: Int = described("Order with the highest number")
+    revenue: LineAmount = described(REVENUE, ge=0)
+    cogs: Total = described(COGS, ge=0)
+    has_bike: Bit = described("Whether a bike was ordered")
+
+    class Config:
+        """The key."""
+
+        name = "customer_days"
+        metadata = {"version": "1.0"}
+        unique = ["order_date", "customer_id", "territory_id", "channel"]
+
+
 class TerritorySales(MartTable):
     """One booking month, territory and channel with at least one order.
 

@@ -2,7 +2,7 @@
 ### Customer value
 
 **Answers**: who are our best customers, and what can we expect of each in the next year?
-**Reads** `fact_sales`, `Production_Product`, `Production_ProductSubcategory` and `Production_ProductCategory`.
+**Reads** `fact_sales` and `customer_days`.
 **Starts** when one of them changes; weekly, on Monday at 06:00 UTC, at the latest.
 **Publishes** `customer_value`: scores, segment and expected value of every customer with an order.
 **Note**: what online customers are expected to bring comes from similar customers, or from a statistical model if that

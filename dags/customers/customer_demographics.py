@@ -2,8 +2,7 @@
 ### Customer demographics
 
 **Answers**: how do orders, revenue and interest in bikes differ between customers, by their survey answers?
-**Reads** `fact_sales`, `Sales_Customer`, `Sales_Store`, `Person_Person`, `Production_Product`,
-`Production_ProductSubcategory` and `Production_ProductCategory`.
+**Reads** `customer_days`, `Sales_Customer`, `Sales_Store` and `Person_Person`.
 **Starts** when one of them changes; weekly, on Monday at 06:00 UTC, at the latest.
 **Publishes** `customer_demographics`: one row per question, answer and territory.
 **Note**: groups of fewer than five customers are left out, and no names are included. Not all customers answered.

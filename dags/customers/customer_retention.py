@@ -3,8 +3,8 @@
 
 **Answers**: how many new customers buy again, after how many months, with how much margin, and who is likely to
 order again?
-**Reads** `fact_sales`.
-**Starts** when it changes; weekly, on Monday at 06:00 UTC, at the latest.
+**Reads** `customer_days` and `fact_sales`.
+**Starts** when one of them changes; weekly, on Monday at 06:00 UTC, at the latest.
 **Publishes** `customer_retention` and `customer_cohort_value` (each one row per channel, cohort and month since) and
 `customer_churn` (one row per customer).
 **Note**: cohorts are by booking month, and months that are not over are absent. The probability of another order is the

@@ -2,10 +2,12 @@
 ### Daily sales
 
 **Answers**: what was sold each day, where and through which channel, for how much, and at what cost?
-**Reads** `Sales_SalesOrderHeader`, `Sales_SalesOrderDetail`, `Production_Product` and `Production_ProductCostHistory`.
+**Reads** `Sales_SalesOrderHeader`, `Sales_SalesOrderDetail`, `Production_Product`, `Production_ProductCostHistory`,
+`Production_ProductSubcategory` and `Production_ProductCategory`.
 **Starts** when one of them changes; daily at 05:00 UTC at the latest.
-**Publishes** `fact_sales` (one row per order line) and `daily_sales` (one row per day, territory and channel). Only
-changed months are computed; a changed product or cost may affect any month, so then all months are computed.
+**Publishes** `fact_sales` (one row per order line), `daily_sales` (one row per day, territory and channel) and
+`customer_days` (one row per day, customer, territory and channel, for the analyses of customers). Only changed months
+are computed; a changed product, cost or category may affect any month, so then all months are computed.
 **Note**: rejected and cancelled orders are left out; so are withheld orders (with a row in quarantine), and the verdict
 says how many. If no cost was valid on the day of the order, the product's current cost is used (`cost_source` =
 `fallback`).

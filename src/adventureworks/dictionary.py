@@ -56,6 +56,7 @@ _LABELS: Mapping[str, str] = {
     "holdout_rmse_cell": "Error of the average",
     "holdout_rmse_constant": "Error of one margin for all",
     "holdout_rmse_model": "Error of the model",
+    "has_bike": "With a bike",
     "hours_actual": "Hours worked",
     "hours_planned": "Planned hours",
     "incremental_profit_lower_95": "Incremental profit, lower bound",

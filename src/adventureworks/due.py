@@ -19,6 +19,7 @@ from adventureworks.catalog import (
     is_tolerant,
     marts_of,
     outside_inputs,
+    published_with,
     readers_of,
     required_tables,
     upstream_of,
@@ -351,7 +352,8 @@ class _Decider:
         if last is None or last.as_of != self._facts.as_of:
             return False
         newer = {asset for asset in feeds_of(mart) if self._facts.after(asset, last.inputs.get(asset, 0))}
-        others = [name for name in outside_inputs(reader) if name != mart.name]
+        # What is published together with it was computed from the same versions.
+        others = [name for name in outside_inputs(reader) if name not in published_with(mart.name)]
         return not newer & {*others, *(under for name in others for under in upstream_of(name))}
 
     def _changes_of(self, dag: str) -> dict[str, _Change]:

@@ -152,6 +152,11 @@ def _targets(records: WarehouseConnection, asset: str, version: int) -> dict[str
         " where p.asset = any(%(assets)s) and n.asset = %(asset)s and n.version = %(next)s) group by asset",
         {"assets": list(newest), "asset": asset, "next": version + 1},
     ).fetchall()
+    if later := sorted(newest.keys() - {name for name, _ in rows}):
+        raise PlatformError(
+            f"{', '.join(later)} was first published after version {version} of {asset}.",
+            _kept_versions(records, later[0], newest),
+        )
     numbers = {name: int(number) for name, number in rows if int(number) < newest[name]}
     for name, target in {asset: version, **numbers}.items():
         if target < kept.oldest(records, name):

@@ -20,8 +20,14 @@ def days(rows: list[tuple[int, date]], channel: str = "online") -> pl.DataFrame:
     """Return order days from rows of customer id and day; resellers' booking months are those of three days before."""
     delay = timedelta(days=3 if channel == "reseller" else 0)
     return pl.DataFrame(
-        [(customer, channel, day, (day - delay).replace(day=1)) for customer, day in rows],
-        schema={"customer_id": pl.Int32, "channel": pl.String, "order_date": pl.Date, "booking_month": pl.Date},
+        [(customer, channel, day, (day - delay).replace(day=1), number) for number, (customer, day) in enumerate(rows)],
+        schema={
+            "customer_id": pl.Int32,
+            "channel": pl.String,
+            "order_date": pl.Date,
+            "booking_month": pl.Date,
+            "last_order_id": pl.Int32,
+        },
         orient="row",
     )
 

@@ -39,7 +39,7 @@ def orders(rows: list[tuple[int, date, int]], channel: str = "online") -> pl.Dat
             "has_bike": pl.Boolean,
         },
         orient="row",
-    )
+    ).sort("customer_id", "order_date")
 
 
 def computed(sold: pl.DataFrame, trailing: list[tuple[int, int, int]] | None = None) -> pl.DataFrame:

@@ -174,7 +174,7 @@ ROUTES = routes(Settings())
     [
         (
             "en",
-            ("Marts that depend on it", "fact_sales, daily_sales, territory_sales, sales_person_performance and"),
+            ("Marts that depend on it", "fact_sales, daily_sales, customer_days, territory_sales and"),
             (
                 "Read in",
                 "monthly report (finance), digest daily_sales (sales), digest low_stock (production, purchasing)",
@@ -182,7 +182,7 @@ ROUTES = routes(Settings())
         ),
         (
             "fr",
-            ("Marts qui en dépendent", "fact_sales, daily_sales, territory_sales, sales_person_performance et"),
+            ("Marts qui en dépendent", "fact_sales, daily_sales, customer_days, territory_sales et"),
             ("Consulté dans", "rapport mensuel (finance), synthèse daily_sales (sales)"),
         ),
     ],

@@ -8,7 +8,12 @@ from adventureworks.catalog.entries import Analysis, History, Mart, Newest, Part
 _COMPLETE_SALES = Part(
     "fact_sales",
     "complete_sales",
-    ("channel", "last_month", "booking_month", "sales_order_id", "customer_id", "product_id", "revenue", "cogs"),
+    ("channel", "last_month", "booking_month", "sales_order_id", "product_id"),
+)
+_COMPLETE_CUSTOMER_DAYS = Part(
+    "customer_days",
+    "complete_customer_days",
+    ("channel", "last_month", "booking_month", "customer_id", "revenue", "cogs"),
 )
 _RECENT_BASKETS = Part("fact_sales", "recent_baskets", ("channel", "last_month", "sales_order_id", "product_id"))
 _COMPLETE_TERRITORY_SALES = Part(
@@ -38,6 +43,15 @@ _SALES = (
         inputs=("fact_sales", "Sales_SalesOrderHeader"),
         dated="order_date",
         by_month=("fact_sales", "Sales_SalesOrderHeader"),
+    ),
+    Mart(
+        "customer_days",
+        domain="sales",
+        dag="daily_sales_etl",
+        owner="sales",
+        inputs=("fact_sales", "Production_Product", "Production_ProductSubcategory", "Production_ProductCategory"),
+        dated="order_date",
+        by_month=("fact_sales",),
     ),
     Mart(
         "territory_sales",
@@ -111,12 +125,7 @@ _CUSTOMERS: tuple[Mart, ...] = (
         domain="customers",
         dag="customer_analytics",
         owner="marketing",
-        inputs=(
-            "fact_sales",
-            "Production_Product",
-            "Production_ProductSubcategory",
-            "Production_ProductCategory",
-        ),
+        inputs=("fact_sales", "customer_days"),
         dated="as_of",
     ),
     Mart(
@@ -124,25 +133,25 @@ _CUSTOMERS: tuple[Mart, ...] = (
         domain="customers",
         dag="customer_retention",
         owner="marketing",
-        inputs=("fact_sales",),
+        inputs=("customer_days",),
         dated="cohort_month",
-        part=_COMPLETE_SALES,
+        part=_COMPLETE_CUSTOMER_DAYS,
     ),
     Mart(
         "customer_cohort_value",
         domain="customers",
         dag="customer_retention",
         owner="marketing",
-        inputs=("fact_sales", "customer_retention"),
+        inputs=("customer_days", "customer_retention"),
         dated="cohort_month",
-        part=_COMPLETE_SALES,
+        part=_COMPLETE_CUSTOMER_DAYS,
     ),
     Mart(
         "customer_churn",
         domain="customers",
         dag="customer_retention",
         owner="marketing",
-        inputs=("fact_sales",),
+        inputs=("fact_sales", "customer_days"),
         dated="as_of",
     ),
     Mart(
@@ -150,15 +159,7 @@ _CUSTOMERS: tuple[Mart, ...] = (
         domain="customers",
         dag="customer_demographics",
         owner="marketing",
-        inputs=(
-            "fact_sales",
-            "Sales_Customer",
-            "Sales_Store",
-            "Person_Person",
-            "Production_Product",
-            "Production_ProductSubcategory",
-            "Production_ProductCategory",
-        ),
+        inputs=("customer_days", "Sales_Customer", "Sales_Store", "Person_Person"),
         dated="as_of",
     ),
 )

@@ -606,8 +606,8 @@ VIEWS: Mapping[str, View] = {
 }
 """By mart. Another mart is shown with all its columns and without charts; see `view_of`."""
 
-NOT_SHOWN = frozenset({"fact_sales"})
-"""Marts without a page: `daily_sales` has the sums of these lines."""
+NOT_SHOWN = frozenset({"fact_sales", "customer_days"})
+"""Marts without a page: `daily_sales` has the sums of their rows."""
 
 
 def views_of(dag: str) -> tuple[str, ...]:

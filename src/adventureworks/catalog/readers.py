@@ -228,7 +228,7 @@ READERS = (
                 "last_order_date",
             ),
             "customer_cohort_value": ("channel", "cohort_month", "months_since", "customers", "margin"),
-            "fact_sales": ("customer_id", "cogs"),
+            "customer_days": ("customer_id", "cogs"),
             "Sales_Customer": ("CustomerID", "StoreID"),
             "Sales_Store": ("BusinessEntityID", "Name", "SalesPersonID"),
             "Person_Person": ("BusinessEntityID", "FirstName", "LastName"),
@@ -240,7 +240,8 @@ READERS = (
         {
             "monthly_profit": ("month", "revenue", "profit"),
             "territory_sales": ("month", "territory", "revenue", "orders"),
-            "fact_sales": (*_SALES_MONTH, "customer_id"),
+            "fact_sales": _SALES_MONTH,
+            "customer_days": ("booking_month", "customer_id"),
             "product_performance": ("month", "units", "abc_class"),
             "customer_value": ("channel", "clv_52w", "withheld_because"),
             "customer_churn": ("channel", "status", "reorder_probability_52w", "withheld_because"),

@@ -207,7 +207,7 @@ _MONTHLY = """
     ) as t on t.month = s.month
     left join (
         select booking_month as month, count(distinct customer_id) as customers
-        from marts.fact_sales group by booking_month
+        from marts.customer_days group by booking_month
     ) as c on c.month = s.month
     left join (
         select month, sum(units) as units, count(*) as products,
@@ -413,7 +413,7 @@ def _groups(data: Data, whole: Sequence[_Month], language: Language) -> Iterator
         buyers = monthly(text("Customers who ordered"), lambda one: one.customers, number)
         yield Group(
             text("Customers"),
-            ("customer_value", "customer_churn", "customer_cohort_value", "fact_sales"),
+            ("customer_value", "customer_churn", "customer_cohort_value", "customer_days"),
             (buyers, *_customers(data, language)),
         )
         yield Group(

@@ -17,7 +17,7 @@ from adventureworks.marts import models
 from adventureworks.marts.reads import VIEW_KEYS, Origin, asset_of, origins_in, schema, unquoted
 
 _GENERATED: dict[Origin, tuple[Origin, ...]] = {
-    ("customer_retention", "months_since"): (("fact_sales", "booking_month"),),
+    ("customer_retention", "months_since"): (("customer_days", "booking_month"),),
     ("exchange_rates", "is_gap_filled"): (("Sales_CurrencyRate", "CurrencyRateDate"),),
 }
 """Columns derived from a series that the query generates -> the columns that determine its range."""

@@ -41,9 +41,14 @@ _PRICE: tuple[Origin, ...] = (
     ("Purchasing_ProductVendor", "LastReceiptCost"),
     ("Purchasing_ProductVendor", "StandardPrice"),
 )
+_CUSTOMER_DAY = ("order_date", "customer_id", "territory_id", "channel")
 _VIEWS: dict[str, dict[str, tuple[Origin, ...]]] = {
     "sales_month": _SALES_MONTH,
     "channel_month": {**_SALES_MONTH, "channel": (("fact_sales", "channel"),)},
+    "complete_customer_days": {
+        **{name: (("customer_days", name),) for name in (*_CUSTOMER_DAY, "booking_month", "revenue", "cogs")},
+        "last_month": tuple(("customer_days", name) for name in ("booking_month", "order_date", "channel")),
+    },
     "vendor_offer": {
         **{column: (origin,) for column, origin in _OFFER.items()},
         "last_price": _PRICE,
@@ -54,6 +59,7 @@ _VIEWS: dict[str, dict[str, tuple[Origin, ...]]] = {
 VIEW_KEYS = {
     "sales_month": ("month",),
     "channel_month": ("month", "channel"),
+    "complete_customer_days": _CUSTOMER_DAY,
     "vendor_offer": ("product_id", "vendor_id"),
 }
 """Views of the warehouse -> the columns that identify their rows."""

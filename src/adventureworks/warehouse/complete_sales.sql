@@ -1,4 +1,4 @@
--- The order lines up to the last complete booking month of their channel, with the columns that retention depends on.
+-- The order lines up to the last complete booking month of their channel.
 create or replace view staging.complete_sales as
 with whole as (
     select channel, max(month) as last_month

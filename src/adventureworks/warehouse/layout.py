@@ -34,6 +34,7 @@ SHARED_VIEWS = (
     "channel_month.sql",
     "sales_month.sql",
     "complete_sales.sql",
+    "complete_customer_days.sql",
     "complete_territory_sales.sql",
     "recent_baskets.sql",
     "vendor_offer.sql",

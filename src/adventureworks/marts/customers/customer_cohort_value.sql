@@ -5,7 +5,7 @@ with bought as (
         customer_id,
         booking_month as month,
         sum(cast(revenue - cogs as decimal(38, 6))) as margin
-    from marts.fact_sales
+    from marts.customer_days
     group by channel, customer_id, booking_month
 ),
 began as (

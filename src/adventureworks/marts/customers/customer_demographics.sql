@@ -2,23 +2,17 @@
 -- If the cells left out of a question in a territory have fewer than five customers together, the next smallest cell is
 -- left out, too: otherwise these few customers could be found by subtraction. That cell has at least five customers.
 with bikers as (
-    select distinct f.customer_id
-    from marts.fact_sales as f
-    inner join raw.Production_Product as p
-        on f.product_id = p.ProductID
-    inner join raw.Production_ProductSubcategory as s
-        on p.ProductSubcategoryID = s.ProductSubcategoryID
-    inner join raw.Production_ProductCategory as c
-        on s.ProductCategoryID = c.ProductCategoryID
-    where c.Name = 'Bikes'
+    select distinct customer_id
+    from marts.customer_days
+    where has_bike
 ),
 bought as (
     select
         customer_id,
         territory_id,
-        count(distinct sales_order_id) as orders,
+        sum(cast(orders as bigint)) as orders,
         sum(cast(revenue as decimal(38, 6))) as revenue
-    from marts.fact_sales
+    from marts.customer_days
     group by customer_id, territory_id
 ),
 buyers as (

@@ -1,32 +1,21 @@
 -- Grain: one channel, cohort (booking month of a customer's first order in the channel) and number of months since.
 -- Cells after the channel's last complete booking month are absent: their months are not over.
-with recursive last_months as (
-    select
-        channel,
-        max(month) as last_month
-    from staging.channel_month
-    where not is_partial
-    group by channel
-),
-sold as (
+with recursive bought as (
     select
         channel,
         customer_id,
         booking_month as month,
+        max(last_month) as last_month,
         sum(cast(revenue as decimal(38, 6))) as revenue
-    from marts.fact_sales
+    from staging.complete_customer_days
     group by channel, customer_id, booking_month
 ),
-bought as (
+last_months as (
     select
-        s.channel,
-        s.customer_id,
-        s.month,
-        s.revenue
-    from sold as s
-    inner join last_months as l
-        on s.channel = l.channel
-        and s.month <= l.last_month
+        channel,
+        max(last_month) as last_month
+    from bought
+    group by channel
 ),
 began as (
     select

@@ -39,7 +39,7 @@ _RESELLERS = f"""
         v.monetary - f.cogs
     from marts.customer_value as v
     join marts.customer_churn as c using (customer_id)
-    join (select customer_id, sum(cogs) as cogs from marts.fact_sales group by customer_id) as f using (customer_id)
+    join (select customer_id, sum(cogs) as cogs from marts.customer_days group by customer_id) as f using (customer_id)
     left join raw."Sales_Customer" as k on k."CustomerID" = v.customer_id
     left join raw."Sales_Store" as s on s."BusinessEntityID" = k."StoreID"
     left join raw."Person_Person" as e on e."BusinessEntityID" = s."SalesPersonID"

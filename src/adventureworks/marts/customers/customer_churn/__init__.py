@@ -15,7 +15,7 @@ from adventureworks.marts.customers.customer_churn.reorder import (
     outcomes,
     shares,
 )
-from adventureworks.marts.customers.customer_churn.silence import Origin, silences
+from adventureworks.marts.customers.customer_churn.silence import Origin, silences, since_previous
 from adventureworks.marts.models import Read
 from adventureworks.months import shifted
 
@@ -25,10 +25,16 @@ LIKELY, UNLIKELY = 0.5, 0.2
 
 def compute(read: Read, as_of: date) -> pl.DataFrame:
     """Return one row per customer with an order up to the business date."""
-    days = read("days")
+    days = _in_one_channel(read("days"))
     whole = {channel: (month, delay) for channel, month, delay in read("months").iter_rows()}
     channels = [_channel(of, str(channel), whole.get(channel), as_of) for (channel,), of in days.group_by("channel")]
     return pl.concat(channels, how="diagonal_relaxed") if channels else pl.DataFrame()
+
+
+def _in_one_channel(days: pl.DataFrame) -> pl.DataFrame:
+    """Return the days and booking months of orders, all of a customer's in the channel of the last order."""
+    last = days.sort("order_date", "last_order_id").group_by("customer_id").agg(pl.col("channel").last())
+    return days.select("customer_id", "order_date", "booking_month").unique().join(last, on="customer_id")
 
 
 def _channel(days: pl.DataFrame, channel: str, whole: tuple[date, int] | None, as_of: date) -> pl.DataFrame:
@@ -75,8 +81,9 @@ def _origin(last_month: date, delay_days: int, years: int) -> Origin:
 
 def _threshold(days: pl.DataFrame) -> pl.Expr:
     """Return the 90th percentile of the gaps between consecutive order days of a customer, linearly interpolated."""
-    gap = pl.col("order_date").diff().over("customer_id").dt.total_days()
-    return pl.lit(days.sort("customer_id", "order_date").select(gap.quantile(0.9, "linear")).item(), dtype=pl.Float64)
+    gap = since_previous(pl.col("order_date")).dt.total_days()
+    ordered = days.select("customer_id", "order_date").unique().sort("customer_id", "order_date")
+    return pl.lit(ordered.select(gap.quantile(0.9, "linear")).item(), dtype=pl.Float64)
 
 
 def _status() -> pl.Expr:

@@ -25,10 +25,10 @@ def compute(read: Read, as_of: date) -> pl.DataFrame:
 
 
 def _in_one_channel(orders: pl.DataFrame) -> pl.DataFrame:
-    """Return one row per customer and day, with all orders of a customer in the channel of the last one."""
+    """Return one row per customer and day, sorted, with all orders of a customer in the channel of the last one."""
     last = orders.sort("order_date", "channel").group_by("customer_id").agg(pl.col("channel").last())
     days = orders.group_by("customer_id", "order_date").agg(pl.col("revenue", "margin").sum(), pl.col("has_bike").any())
-    return days.join(last, on="customer_id")
+    return days.join(last, on="customer_id").sort("customer_id", "order_date")
 
 
 def _online(orders: pl.DataFrame, as_of: date) -> pl.DataFrame:

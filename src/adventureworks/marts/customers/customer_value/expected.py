@@ -87,7 +87,7 @@ def outcomes(orders: pl.DataFrame, customers: pl.DataFrame, at: date, period: ti
         .group_by("customer_id")
         .agg(later_orders=pl.len().cast(pl.Float64), later_margin=pl.col("worth").sum())
     )
-    joined = customers.join(after, on="customer_id", how="left").sort("customer_id")
+    joined = customers.join(after, on="customer_id", how="left", maintain_order="left")
     return joined.with_columns(pl.col("later_orders", "later_margin").fill_null(0.0))
 
 
@@ -112,7 +112,7 @@ def _means(orders: pl.DataFrame, at: date, levels: Sequence[Sequence[str]]) -> p
     found = _placed(snapshot(orders, at))
     for level, keys in enumerate(levels):
         named = [value.alias(f"{name}_{level}") for name, value in zip(EXPECTED, extended, strict=True)]
-        found = found.join(seen.group_by(keys).agg(named), on=keys, how="left")
+        found = found.join(seen.group_by(keys).agg(named), on=keys, how="left", maintain_order="left")
     overall = seen.select(value.alias(name) for name, value in zip(EXPECTED, extended, strict=True)).row(0, named=True)
     return found.select(
         "customer_id",
@@ -120,7 +120,7 @@ def _means(orders: pl.DataFrame, at: date, levels: Sequence[Sequence[str]]) -> p
             pl.coalesce(*(f"{name}_{level}" for level in range(len(levels))), pl.lit(overall[name])).alias(name)
             for name in EXPECTED
         ),
-    ).sort("customer_id")
+    )
 
 
 def _placed(customers: pl.DataFrame) -> pl.DataFrame:
@@ -152,7 +152,7 @@ def _value_of_an_order(orders: pl.DataFrame, customers: pl.DataFrame) -> np.ndar
         .group_by("customer_id")
         .agg(mean=pl.col("revenue").cast(pl.Float64).mean())
     )
-    joined = customers.join(repeated, on="customer_id", how="left").sort("customer_id")
+    joined = customers.join(repeated, on="customer_id", how="left", maintain_order="left")
     x = (joined["frequency"] - 1).cast(pl.Float64).to_numpy()
     mean = joined["mean"].fill_null(0.0).to_numpy()
     fitted = gamma_gamma.fit(x[mean > 0], mean[mean > 0]) if (mean > 0).sum() > 1 else None

@@ -10,13 +10,13 @@ import polars as pl
 def snapshot(orders: pl.DataFrame, at: date) -> pl.DataFrame:
     """Return the customers as known at a date.
 
-    `orders`: customer_id, order_date, revenue, margin, has_bike, one row per customer and day. Returns customer_id,
-    first_day, last_day, frequency (distinct order days), monetary, last_order_has_bike and recency_days.
+    `orders`: customer_id, order_date, revenue, margin, has_bike, one row per customer and day, sorted by them. Returns
+    customer_id, first_day, last_day, frequency (distinct order days), monetary, last_order_has_bike and recency_days,
+    sorted by customer_id.
     """
     return (
         orders.filter(pl.col("order_date") <= at)
-        .sort("order_date")
-        .group_by("customer_id")
+        .group_by("customer_id", maintain_order=True)
         .agg(
             first_day=pl.col("order_date").first(),
             last_day=pl.col("order_date").last(),
@@ -25,7 +25,6 @@ def snapshot(orders: pl.DataFrame, at: date) -> pl.DataFrame:
             last_order_has_bike=pl.col("has_bike").last(),
         )
         .with_columns(recency_days=(pl.lit(at) - pl.col("last_day")).dt.total_days())
-        .sort("customer_id")
     )
 
 

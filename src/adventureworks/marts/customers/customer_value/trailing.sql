@@ -10,20 +10,20 @@ with windows as (
 ),
 resellers as (
     select distinct customer_id
-    from marts.fact_sales
+    from marts.customer_days
     where channel = 'reseller'
 ),
 days as (
     select
-        f.customer_id,
-        f.order_date,
-        sum(cast(f.revenue - f.cogs as decimal(38, 6))) as margin
-    from marts.fact_sales as f
+        c.customer_id,
+        c.order_date,
+        sum(cast(c.revenue - c.cogs as decimal(38, 6))) as margin
+    from marts.customer_days as c
     inner join resellers as r
-        on f.customer_id = r.customer_id
+        on c.customer_id = r.customer_id
     inner join windows as w
-        on f.booking_month between w.first_month and w.last_month
-    group by f.customer_id, f.order_date
+        on c.booking_month between w.first_month and w.last_month
+    group by c.customer_id, c.order_date
 )
 select
     r.customer_id,
