@@ -159,7 +159,8 @@ def mark_blocked(records: Connection, run_id: str, blocked: TableBlocked, *, jud
         "update ops.change set status = 'blocked', blocked_rule = %(rule)s, blocked_cause = %(cause)s,"
         # A fault outside the data may be fixed without a change of the data, so the table must not count as read.
         " judged = %(judged)s, fingerprint = case when %(again)s then '' else fingerprint end,"
-        " columns_digest = case when %(again)s then '' else columns_digest end"
+        " columns_digest = case when %(again)s then '' else columns_digest end,"
+        " mark = case when not %(again)s then mark end"
         " where run_id = %(run)s and asset = %(asset)s and status not in ('published', 'unchanged')",
         {
             "rule": blocked.rule,

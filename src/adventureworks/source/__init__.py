@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 from typing import Protocol
@@ -37,6 +37,8 @@ class TableState:
     fingerprint: str
     rows: int | None
     newest_change: datetime | None
+    mark: str | None = field(default=None, compare=False, repr=False)
+    """What tells whether the table may have been written since, where the source counts that; also opaque."""
 
 
 @dataclass(frozen=True)
@@ -132,11 +134,15 @@ class Source(Protocol):
         ...
 
     def states(
-        self, tables: Iterable[SourceTable], known: Mapping[str, str] | None = None
+        self,
+        tables: Iterable[SourceTable],
+        known: Mapping[str, str] | None = None,
+        marks: Mapping[str, str] | None = None,
     ) -> dict[str, TableState | TableBlocked]:
         """Return the state of many tables at once, by asset: cheaper than one by one.
 
-        `known` maps assets to their last fingerprints. If `state` would raise `TableBlocked` for a table, the error is
+        `known` maps assets to their last fingerprints, and `marks` to the marks of the same states: a table whose mark
+        is still the same need not be read to know that its fingerprint is, too. If `state` would raise `TableBlocked` for a table, the error is
         returned in its place; `ServiceUnavailable` is raised.
         """
         ...

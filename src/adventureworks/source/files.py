@@ -149,7 +149,10 @@ class FileSource:
         return self._state(table, known, self._listing(table))
 
     def states(
-        self, tables: Iterable[SourceTable], known: Mapping[str, str] | None = None
+        self,
+        tables: Iterable[SourceTable],
+        known: Mapping[str, str] | None = None,
+        marks: Mapping[str, str] | None = None,
     ) -> dict[str, TableState | TableBlocked]:
         """Return the state of each table, by asset; a blocked table's error takes its place."""
         states: dict[str, TableState | TableBlocked] = {}

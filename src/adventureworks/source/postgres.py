@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -59,10 +59,16 @@ select case when not pg_is_in_recovery() then concat(txid_current_snapshot(), pg
 NULL on a standby, where the snapshot does not list the running transactions.
 """
 
-_OTHER_SESSIONS = "select from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid() limit 1"
+_READER = "adventureworks source reader"
+"""The `application_name` of the sessions of this module, none of which writes."""
+
+_OTHER_SESSIONS = f"""
+select from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()
+    and not coalesce(usename = session_user and application_name = '{_READER}', false) limit 1
+"""
 
 _COUNTERS = """
-select concat_ws(' ', datid, d.stats_reset, w.stats_reset) as counted_since,
+select concat_ws(' ', datid, d.stats_reset, w.stats_reset, pg_postmaster_start_time()) as counted_since,
     concat_ws(' ', tup_inserted, tup_updated, tup_deleted) as counters
 from pg_stat_database as d cross join pg_stat_bgwriter as w
 where datname = current_database() and current_setting('track_counts')::boolean and not pg_is_in_recovery()
@@ -71,7 +77,9 @@ where datname = current_database() and current_setting('track_counts')::boolean 
 
 A session reports its writes late, but at the latest before it disappears from `_OTHER_SESSIONS`, so this only holds
 while there are none. A crash of the server resets the counters and `w.stats_reset`. A database that replaces another
-of the same name has another `datid`; its counters may be equal, such as after the same dump with other values.
+of the same name has another `datid`; its counters may be equal, such as after the same dump with other values. A server
+that was restored from a copy of its files has the counters of that copy, and one that was copied has those of the
+original, but each has started at a time of its own.
 A standby has no row here, because it counts nothing that its primary writes.
 """
 _MARKS = """
@@ -101,7 +109,7 @@ class _Moment:
     counters: str | None
     """None if other sessions are connected to the database, which may not have reported what they wrote."""
     counted_since: str | None = None
-    """The database, and when its counters began."""
+    """The database and the start of its server, and when its counters began."""
 
     def is_unchanged_since(self, earlier: _Moment) -> bool:
         """Return whether nothing has been written in the database since."""
@@ -115,7 +123,7 @@ class _Moment:
 
 @dataclass(frozen=True)
 class _Scan:
-    """When the tables of a database were last scanned in this process."""
+    """When the tables of a database were last read in this process."""
 
     moment: _Moment
     began: float
@@ -182,14 +190,19 @@ class PostgresSource:
         return state
 
     def states(
-        self, tables: Iterable[SourceTable], known: Mapping[str, str] | None = None
+        self,
+        tables: Iterable[SourceTable],
+        known: Mapping[str, str] | None = None,
+        marks: Mapping[str, str] | None = None,
     ) -> dict[str, TableState | TableBlocked]:
         """Return the state of each table, by asset, over one connection; a blocked table's error takes its place.
 
         Tables are not scanned again if this process did it before and nothing has been written in the database since,
-        or in the table, where the source tells that.
+        or in the table, where the source tells that. Nor is a table that has the same mark as in `marks`: only its
+        fingerprint is known then, that in `known`.
         """
         wanted = list(tables)
+        known, recorded = known or {}, marks or {}
         states: dict[str, TableState | TableBlocked] = {}
         with self._connected() as connection:
             with translated(self._address):
@@ -202,17 +215,21 @@ class PostgresSource:
                     last = _scanned[self._address] = _Scan(moment, time.monotonic(), {}, {})
                 unchanged = last.states
                 unknown = [table for table in wanted if table.asset not in unchanged]
-                marks = _marks(connection, moment) if unknown else {}
+                found = _marks(connection, moment) if unknown else {}
                 catalogue = connection.execute(catalogue_query()).fetchall() if unknown else []
             columns = columns_from(catalogue, unknown)
             for table in unknown:
-                if table.asset in columns and (mark := marks.get(columns[table.asset].relation)):
+                mark = None
+                if table.asset in columns and (mark := found.get(columns[table.asset].relation)):
                     mark = last.marks[table.asset] = f"{mark} {digest_of(columns[table.asset])}"
                     if before and before.marks.get(table.asset) == mark and table.asset in before.states:
                         unchanged[table.asset] = before.states[table.asset]
                         continue
+                    if table.asset in known and recorded.get(table.asset) == mark:
+                        states[table.asset] = TableState(known[table.asset], None, None, mark)
+                        continue
                 try:
-                    states[table.asset] = state = self._state(connection, table, columns)
+                    states[table.asset] = state = replace(self._state(connection, table, columns), mark=mark)
                 except TableBlocked as blocked:
                     states[table.asset] = blocked
                 else:
@@ -385,6 +402,7 @@ def _marks(connection: psycopg.Connection[dict[str, Any]], moment: _Moment) -> d
 def _session_settings(timeout_ms: int) -> tuple[str, ...]:
     """Return the settings that make results independent of the server's and the login's defaults."""
     return (
+        f"set application_name to '{_READER}'",
         "set search_path to pg_catalog",
         "set standard_conforming_strings to on",
         "set timezone to 'UTC'",

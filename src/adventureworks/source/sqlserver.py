@@ -130,7 +130,10 @@ class SqlServerSource:
         return state
 
     def states(
-        self, tables: Iterable[SourceTable], known: Mapping[str, str] | None = None
+        self,
+        tables: Iterable[SourceTable],
+        known: Mapping[str, str] | None = None,
+        marks: Mapping[str, str] | None = None,
     ) -> dict[str, TableState | TableBlocked]:
         """Return the state of each table, by asset, over one connection; a blocked table's error takes its place.
 
