@@ -13,7 +13,6 @@ from adventureworks.orchestration import lineage
 from adventureworks.orchestration.schedules import announce, asset, current_run_id, plain_task
 from adventureworks.settings import settings
 
-
 STARTED_BY_WATCHER = "asset_triggered"
 """Airflow's type of a run that starts because the watcher has seen a change."""
 

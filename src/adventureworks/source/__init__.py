@@ -142,8 +142,8 @@ class Source(Protocol):
         """Return the state of many tables at once, by asset: cheaper than one by one.
 
         `known` maps assets to their last fingerprints, and `marks` to the marks of the same states: a table whose mark
-        is still the same need not be read to know that its fingerprint is, too. If `state` would raise `TableBlocked` for a table, the error is
-        returned in its place; `ServiceUnavailable` is raised.
+        is still the same need not be read to know that its fingerprint is, too. If `state` would raise `TableBlocked`
+        for a table, the error is returned in its place; `ServiceUnavailable` is raised.
         """
         ...
 
