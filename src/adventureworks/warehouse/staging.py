@@ -70,12 +70,16 @@ class StagedTable:
         self.keys = table("staging", self.keys_table)
         self.gone = table("staging", self.gone_table)
         self.changed = f"(select * from {self.rows} where not {quoted(SAME)})"
-        self.replaced = (
-            f"({names(self.key, 'p')}) in (select {names(self.key)} from {self.rows} where not {quoted(SAME)}"
-            f" union all select {names(self.key)} from {self.gone})"
-        )
+        self.replaced = self.replaced_as("p")
         self.candidate = table("staging", self.asset)
         self.published = table("raw", self.asset)
+
+    def replaced_as(self, alias: str) -> str:
+        """Return the condition that a published row is replaced or deleted."""
+        return (
+            f"({names(self.key, alias)}) in (select {names(self.key)} from {self.rows} where not {quoted(SAME)}"
+            f" union all select {names(self.key)} from {self.gone})"
+        )
 
     def start(self, data: Data) -> None:
         """Create empty staging tables, dropping those of an earlier run."""
