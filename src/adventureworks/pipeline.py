@@ -47,12 +47,12 @@ def ingest(
     accept: Collection[str] = (),
     before_load: Callable[[Sequence[str]], None] = lambda group: None,
 ) -> Ingested:
-    """Bring the tables that changed at the source into the warehouse, and return what was read and published.
+    """Scan the source, bring the tables that changed into the warehouse, and return what was read and published.
 
     `everything` and `accept`: see `gate.detect.detect`. `before_load` is called with each group of tables.
     """
     earlier = publish.conclude_earlier(settings, run_id)
-    groups = detect.detect(settings, run_id, everything=everything, accept=accept)
+    groups = detect.detect(settings, run_id, everything=everything, accept=accept, scan_all=True)
     if not groups and not detect.has_work(settings, run_id):
         return Ingested([], {}, Conclusion((), (), {}))
     for group in groups:

@@ -221,7 +221,7 @@ def test_going_back_and_forth_loses_no_record(known: Settings) -> None:
         # A new version that changes a contract finds the records as they should be.
         records.execute("delete from ops.layout")
         layout.prepare(session)
-        assert records.execute("select version_num from ops.migration").fetchall() == [("0015",)]
+        assert records.execute("select version_num from ops.migration").fetchall() == [("0016",)]
     with pytest.raises(PlatformError, match="no revision 7"), open_records(known).connect("test") as records:
         migrations.migrate(records, "7")
 

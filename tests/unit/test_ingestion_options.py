@@ -1,11 +1,18 @@
-"""The options of a run of the ingestion that is started by hand: their form in Airflow, and how they are read."""
+"""The options of a run of the ingestion: the form in Airflow, how they are read, and what follows from the start."""
+
+from types import SimpleNamespace
 
 import pytest
 from airflow.sdk import Param
 from airflow.sdk.exceptions import ParamValidationError
+from airflow.utils.types import DagRunType
 
-from adventureworks.catalog import SOURCE_TABLES
+from adventureworks.catalog import INGESTION, SOURCE_TABLES
 from adventureworks.errors import PlatformError
+from adventureworks.gate import detect as detection
+from adventureworks.gate import publish
+from adventureworks.gate.publish import Conclusion
+from adventureworks.orchestration import connections, ingestion, notify
 from adventureworks.orchestration.ingestion import Options, form, options_of
 
 
@@ -38,3 +45,22 @@ def test_unknown_option_is_rejected_by_name(mistyped: str) -> None:
     with pytest.raises(PlatformError, match=rf"configuration {mistyped}\.") as rejected:
         options_of({mistyped: ["Sales_Store"], "everything": True})
     assert "everything, accept" in str(rejected.value)
+
+
+@pytest.mark.parametrize(
+    ("run_type", "scan_all"), [("asset_triggered", False), ("scheduled", True), ("manual", True), ("backfill", True)]
+)
+def test_only_a_run_that_the_watcher_starts_relies_on_the_counters_of_the_source(
+    monkeypatch: pytest.MonkeyPatch, run_type: str, scan_all: bool
+) -> None:
+    asked = {}
+    context = {"dag_run": SimpleNamespace(conf=None, run_type=DagRunType(run_type), run_id="run", dag_id=INGESTION)}
+    monkeypatch.setattr(ingestion, "get_current_context", lambda: context)
+    monkeypatch.setattr(ingestion, "current_run_id", lambda: "ingest_source/run")
+    monkeypatch.setattr(publish, "conclude_earlier", lambda *_: Conclusion((), (), {}))
+    monkeypatch.setattr(notify, "notify_owners", lambda *_: None)
+    monkeypatch.setattr(notify, "send_pending", lambda: None)
+    monkeypatch.setattr(connections, "with_source", lambda stated: stated)
+    monkeypatch.setattr(detection, "detect", lambda *_, **options: asked.update(options))
+    assert ingestion.detect.__wrapped__() == [[]]
+    assert asked["scan_all"] is scan_all

@@ -89,6 +89,12 @@ class DeclaredCheck:
         return frozenset(named)
 
     @cached_property
+    def only_warns(self) -> bool:
+        """Whether the check warns as soon as a row breaks the rule, and never fails."""
+        ((_, settings),) = json.loads(self.text).items()
+        return settings.get("warn") == "when > 0" and "fail" not in settings
+
+    @cached_property
     def columns_read(self) -> frozenset[tuple[str, str]]:
         """The columns that the rule reads, each with its table.
 

@@ -7,7 +7,7 @@ reference. Between tables that are published separately it only warns, since one
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -171,6 +171,21 @@ def passed(check: DeclaredCheck) -> CheckOutcome:
 
     message = _message(check, Measured("pass", 0.0), {}, None)
     return CheckOutcome(check.table, check.rule, "pass", 0, message, (), check.dimension)
+
+
+def recounted(check: DeclaredCheck, outcome: CheckOutcome, more: int) -> CheckOutcome | None:
+    """Return the outcome of a rule that so many more rows break; None if it might be another than the one before.
+
+    Only rules that warn, whatever the number of rows, and outcomes that have enough examples without those rows.
+    """
+    if not more:
+        return outcome
+    if not check.only_warns or outcome.failed is None or len(outcome.examples) < EXAMPLES:
+        return None
+    from adventureworks.gate.soda import Measured
+
+    failed = outcome.failed + more
+    return replace(outcome, failed=failed, message=_message(check, Measured("warn", float(failed)), {}, None))
 
 
 def _not_evaluated(check: DeclaredCheck, reason: str) -> CheckOutcome:

@@ -38,16 +38,25 @@ class _Known:
 
     fingerprint: str
     blocked: bool
+    mark: str | None
+    """See `TableState`."""
 
 
 @reuse_connections()
 def detect(
-    settings: Settings, run_id: str, *, everything: bool = False, accept: Collection[str] = ()
+    settings: Settings,
+    run_id: str,
+    *,
+    everything: bool = False,
+    accept: Collection[str] = (),
+    scan_all: bool = False,
 ) -> list[list[str]]:
     """Record the changed tables in `ops.change`, and return them in groups, one for each load task.
 
     A changed table that is rolled back is recorded, but not read: it is read whole after the release.
-    `everything`: read all tables whole, changed or not. `accept`: tables whose losses and unusual changes are
+    A table is not even scanned if the source's counters say that it was not written since its recorded state.
+    `scan_all`: scan these, too, because counters miss what someone hides from them. `everything`: read all tables
+    whole, changed or not. `accept`: tables whose losses and unusual changes are
     intentional, in this run only; it extends to their publish units. Raises PlatformError if there is no such table.
     """
     accepted = _with_units(accept)
@@ -57,7 +66,9 @@ def detect(
         layout.prepare(session)
         before = _recorded(session.records, run_id)
         known = _known(session.records, identity)
-        states = _states(source, known, settings)
+        marks = {} if scan_all else {asset: last.mark for asset, last in known.items() if last.mark}
+        states = _states(source, known, settings, marks)
+        _record_marks(session.records, identity, known, states)
         read = {asset: state.fingerprint for asset, state in states.items() if isinstance(state, TableState)}
         approved = approval.use(session.records, run_id, read)
         published = publication.newest_versions(session.records, list(SOURCE_TABLES)).keys()
@@ -183,8 +194,10 @@ def _is_known_as_blocked(state: TableState | TableBlocked, last: _Known | None) 
     return last is not None and last.blocked and _fingerprint(state) == last.fingerprint
 
 
-def _states(source: Source, known: Mapping[str, _Known], settings: Settings) -> dict[str, TableState | TableBlocked]:
-    """Return the state of every table, or why it has none.
+def _states(
+    source: Source, known: Mapping[str, _Known], settings: Settings, marks: Mapping[str, str] | None = None
+) -> dict[str, TableState | TableBlocked]:
+    """Return the state of every table, or why it has none. `marks`: see `Source.states`.
 
     All states are queried at once. If that fails or times out, each table is queried separately to find the faulty one.
     If the source answers for none of them, its error is raised again.
@@ -193,7 +206,7 @@ def _states(source: Source, known: Mapping[str, _Known], settings: Settings) -> 
     fingerprints = {asset: last.fingerprint for asset, last in known.items()}
     seconds = settings.table_timeout_minutes * 60
     try:
-        return with_timeout(lambda: source.states(entries, fingerprints), seconds)
+        return with_timeout(lambda: source.states(entries, fingerprints, marks), seconds)
     except BaseException as error:
         if not isinstance(error, ServiceUnavailable) and concerns_every_table(error):
             raise
@@ -255,14 +268,36 @@ def clear(records: Connection, before: datetime) -> None:
 def _known(records: Connection, identity: str) -> dict[str, _Known]:
     """Return the recorded states of the tables, if they are from this source and for the current columns."""
     rows = records.execute(
-        "select asset, fingerprint, columns_digest, blocked from ops.watermark where source = %s", (identity,)
+        "select asset, fingerprint, columns_digest, blocked, mark from ops.watermark where source = %s", (identity,)
     ).fetchall()
     known = {}
-    for asset, fingerprint, columns, blocked in rows:
+    for asset, fingerprint, columns, blocked, mark in rows:
         # Rows that were read for other columns say nothing about the contract's current columns.
         if columns == digest_of_columns(SOURCE_TABLES[asset]):
-            known[asset] = _Known(fingerprint, blocked)
+            known[asset] = _Known(fingerprint, blocked, mark)
     return known
+
+
+def _record_marks(
+    records: Connection, identity: str, known: Mapping[str, _Known], states: Mapping[str, TableState | TableBlocked]
+) -> None:
+    """Record the present marks of the tables whose recorded state is still theirs."""
+    newer = [
+        (asset, state.fingerprint, state.mark)
+        for asset, state in states.items()
+        if isinstance(state, TableState)
+        and state.mark
+        and asset in known
+        and state.fingerprint == known[asset].fingerprint
+        and state.mark != known[asset].mark
+    ]
+    if newer:
+        records.execute(
+            "update ops.watermark as w set mark = n.mark from unnest(%s::varchar[], %s::varchar[], %s::varchar[])"
+            " as n (asset, fingerprint, mark)"
+            " where w.asset = n.asset and w.fingerprint = n.fingerprint and w.source = %s",
+            (*map(list, zip(*newer, strict=True)), identity),
+        )
 
 
 def _not_offered(
@@ -348,10 +383,10 @@ def _record_change(
         status = "blocked" if unreadable else "detected" if is_offered else publication.NOT_OFFERED
     records.execute(
         "insert into ops.change (run_id, asset, fingerprint, columns_digest, newest_change, source_rows, status,"
-        " blocked_rule, blocked_cause, source, whole, resumes, is_accepted)"
-        " values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) on conflict (run_id, asset) do update"
+        " blocked_rule, blocked_cause, source, whole, resumes, is_accepted, mark)"
+        " values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) on conflict (run_id, asset) do update"
         " set fingerprint = excluded.fingerprint, newest_change = excluded.newest_change,"
-        " source_rows = excluded.source_rows",
+        " source_rows = excluded.source_rows, mark = excluded.mark",
         (
             run_id,
             entry.asset,
@@ -366,6 +401,7 @@ def _record_change(
             whole,
             resumes,
             is_accepted,
+            state.mark if isinstance(state, TableState) else None,
         ),
     )
 

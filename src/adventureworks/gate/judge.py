@@ -163,9 +163,11 @@ class _Judge:
             (publication.HELD, run_id, sorted(intervention.held_tables(session.records))),
         )
         rows = session.records.execute(
-            "select asset, status, is_accepted from ops.change where run_id = %s", (run_id,)
+            "select asset, status, is_accepted, compared_rows from ops.change where run_id = %s", (run_id,)
         ).fetchall()
-        self.accepted = {asset for asset, _, is_accepted in rows if is_accepted}
+        self.accepted = {asset for asset, _, is_accepted, _ in rows if is_accepted}
+        self.compared_rows = {asset: compared for asset, *_, compared in rows}
+        """By table: the number of rows at the source, or None if the table was read whole."""
         # The foreign keys by table; empty if its check file cannot be read, which blocks the table later.
         # References to a table, or by a column, that the source does not offer cannot be checked.
         offered = publication.offer(session.records)
@@ -179,8 +181,8 @@ class _Judge:
         self.tables = {asset: StagedTable(entry) for asset, entry in SOURCE_TABLES.items()}
         self.versions = publication.newest_versions(session.records, sorted(SOURCE_TABLES))
         self.batch = Batch(
-            tables=frozenset(asset for asset, status, _ in rows if status == "staged"),
-            blocked=frozenset(asset for asset, status, _ in rows if status == "blocked"),
+            tables=frozenset(asset for asset, status, *_ in rows if status == "staged"),
+            blocked=frozenset(asset for asset, status, *_ in rows if status == "blocked"),
             parents={asset: {one.parent for one in found} for asset, found in self.references.items()},
             published=frozenset(self.versions),
             approved=approval.rules_of(session.records, run_id),
@@ -271,7 +273,7 @@ class _Judge:
         shrunk = set()
         for staged in self._sorted(self.batch.passing):
             with _checking(staged.asset):
-                bad, delivered = staged.share_set_aside(data)
+                bad, delivered = staged.share_set_aside(data, self.compared_rows[staged.asset])
                 # Rules and examples are read only for tables that will be blocked.
                 if too_many(bad, delivered, self.limits):
                     examples = quarantine.example_keys(data, staged.asset, "staged")

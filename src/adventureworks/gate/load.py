@@ -14,6 +14,7 @@ from typing import Any
 import polars as pl
 import pyarrow as pa
 
+from adventureworks import key_ranges
 from adventureworks.catalog import INGESTION, SOURCE_TABLES, SourceTable
 from adventureworks.errors import Overtaken, ServiceUnavailable, TableBlocked
 from adventureworks.gate import approval
@@ -159,7 +160,8 @@ def mark_blocked(records: Connection, run_id: str, blocked: TableBlocked, *, jud
         "update ops.change set status = 'blocked', blocked_rule = %(rule)s, blocked_cause = %(cause)s,"
         # A fault outside the data may be fixed without a change of the data, so the table must not count as read.
         " judged = %(judged)s, fingerprint = case when %(again)s then '' else fingerprint end,"
-        " columns_digest = case when %(again)s then '' else columns_digest end"
+        " columns_digest = case when %(again)s then '' else columns_digest end,"
+        " mark = case when not %(again)s then mark end"
         " where run_id = %(run)s and asset = %(asset)s and status not in ('published', 'unchanged')",
         {
             "rule": blocked.rule,
@@ -231,6 +233,10 @@ class _TableLoad:
         self.forgotten_ids: frozenset[int] = frozenset()
         self.of_forgotten = 0
         """The number of rows read so far that belong to forgotten people."""
+        self.ranges: frozenset[int] | None = None
+        """The ranges of keys whose keys were staged, if not all were: the other ranges are as published."""
+        self.compared_rows: int | None = None
+        """The number of rows at the source, whose keys were compared; None if the table was read whole."""
 
     def run(self) -> int:
         """Stage the changes, and return the number of rows read."""
@@ -276,10 +282,10 @@ class _TableLoad:
                 raise ServiceUnavailable(f"A person was forgotten while {self.entry.asset} was read.", "Try again.")
             require_rows(session.data, self.staged_rows)
             if tracked:
-                self.staged.add_unchanged_keys(session.data)
+                self.compared_rows = tracked.present.height + self.staged.add_unchanged_keys(session.data)
             self.staged.set_aside_modified_later(session.data, latest, self.run_id)
             self.staged.set_aside_duplicates(session.data, self.run_id)
-            self.staged.settle(session.data, whole=since is None, find_gone=not keys_unknown)
+            self.staged.settle(session.data, whole=since is None, find_gone=not keys_unknown, within=self.ranges)
             take_back(session, self.staged)
             quarantine.set_next_status(session.data, self.entry, whole=since is None, keys_unknown=keys_unknown)
             candidate.record(session, self.attempt, self.entry)
@@ -287,9 +293,9 @@ class _TableLoad:
                 session.records, self.entry.asset, decisions.CORRECTED, corrections.outdated, "source changed"
             )
             session.records.execute(
-                "update ops.change set status = 'staged', rows_read = %s, forgotten = %s, blocked_rule = null,"
-                " blocked_cause = null where run_id = %s and asset = %s",
-                (read, self.of_forgotten, self.run_id, self.entry.asset),
+                "update ops.change set status = 'staged', rows_read = %s, forgotten = %s, compared_rows = %s,"
+                " blocked_rule = null, blocked_cause = null where run_id = %s and asset = %s",
+                (read, self.of_forgotten, self.compared_rows, self.run_id, self.entry.asset),
             )
         return read
 
@@ -392,17 +398,43 @@ class _TableLoad:
             if tracked.wanted.num_rows:
                 yield from self.reading.rows_by_key(tracked.wanted)
             return
-        for batch in self.reading.key_batches():
-            with self._contained("read", partial(self._unreadable_column, batch)):
-                self._stage(self.staged.keys_table, self._dated_keys(pl.DataFrame(batch)))
+        recent = self._compare_ranges(since)
+        if self.ranges != frozenset():
+            for batch in self.reading.key_batches(self.ranges):
+                with self._contained("read", partial(self._unreadable_column, batch)):
+                    self._stage(self.staged.keys_table, self._dated_keys(pl.DataFrame(batch)))
+        if self.compared_rows is None:
+            self.compared_rows = self.staged_rows[self.staged.keys_table]
         with self.warehouse.connect("load") as session:
-            late = self.staged.keys_to_read(session.data, since.isoformat(sep=" "), MOST_LATE_ROWS)
+            late = self.staged.keys_to_read(session.data, since.isoformat(sep=" "), MOST_LATE_ROWS, self.ranges)
         if late is None:
             yield from self.reading.rows()
             return
-        yield from self.reading.rows(since)
+        if recent != frozenset():
+            yield from self.reading.rows(since, recent)
         if late.num_rows:
             yield from self.reading.rows_by_key(late)
+
+    def _compare_ranges(self, since: datetime) -> frozenset[int] | None:
+        """Find the ranges of keys to read, and return those that have rows modified since `since`.
+
+        None if rows of any range may be. Keys of forgotten people are at the source only, so ranges say nothing then.
+        """
+        if self.forgotten_ids:
+            return None
+        with self.warehouse.connect("load") as session:
+            published = self.staged.published_ranges(session.data, since.isoformat(sep=" "))
+            held = quarantine.held_keys(session.data, self.entry, key_ranges.MOST) if published else []
+        found = self.reading.key_ranges(since) if published and len(held) <= key_ranges.MOST else None
+        if published is None or found is None:
+            return None
+        # A row in quarantine is read again, whether its key is published or not.
+        texts = [str(first) for first, *_ in held]
+        differing = found.differing(published) | {key_ranges.range_of(int(text)) for text in texts if _is_number(text)}
+        if len(differing) > key_ranges.MOST:
+            return None
+        self.ranges, self.compared_rows = frozenset(differing), found.rows
+        return found.recent if len(found.recent) <= key_ranges.MOST else None
 
     def _dated_keys(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Return keys and modification dates in the contract's types. Raises TableBlocked if a key has another type."""
@@ -456,6 +488,10 @@ class _TableLoad:
             return text
         harmless = dtype != pl.String and _NUMBER_OR_DATE.fullmatch(text)
         return text if harmless else f"({len(text)} characters withheld)"
+
+
+def _is_number(text: str) -> bool:
+    return re.fullmatch(r"-?\d{1,18}", text) is not None
 
 
 def _succeeds(trial: Callable[[], object]) -> bool:

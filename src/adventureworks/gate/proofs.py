@@ -3,7 +3,8 @@
 If no row breaks a rule in a batch, its proof is recorded with the versions of all tables that it reads. While these are
 the newest versions, the next batch looks for exceptions only where its changed rows could cause them. If it finds one,
 or if the rule has a form for which this is not known, the rule is evaluated as a whole. If rows break a rule that only
-warns, its proof also contains the outcome. It holds while no changed row is, or was, part of an exception.
+warns, its proof also contains the outcome. While no row that is replaced or deleted was part of an exception, those of
+changed rows are added to their number.
 
 Proofs are recorded only if data and records are committed together, and not in environments, whose tables may be views
 of tables that others publish.
@@ -25,7 +26,7 @@ from sqlglot import exp
 from adventureworks.catalog import SOURCE_TABLES
 from adventureworks.columns import digest_of_columns
 from adventureworks.gate.check_files import DeclaredCheck, reference_of
-from adventureworks.gate.checks import CheckOutcome, passed
+from adventureworks.gate.checks import CheckOutcome, passed, recounted
 from adventureworks.postgres_sql import quoted
 from adventureworks.warehouse import publication
 from adventureworks.warehouse.environments import base_of
@@ -68,15 +69,16 @@ def known(
     try:
         with session.records.transaction():
             changes = _changes(session, staged)
-            asked = [
-                (check, selects)
+            asked = {
+                check: selects
                 for check, outcome in proven.items()
-                if (selects := exceptions(check, changes, former=outcome.outcome != "pass")) is not None
-            ]
+                if (selects := _selects(check, changes, has_exceptions=outcome.outcome != "pass")) is not None
+            }
             # Not EXISTS: PostgreSQL would plan for a row that it finds soon, but usually there is none.
             parts = [
-                " or ".join(f"(select count(*) from ({one}) as found) > 0" for one in selects) or "false"
-                for _, selects in asked
+                " + ".join(f"(select count(*) from ({one}) as found)" for one in selects) or "0"
+                for of_check in asked.values()
+                for selects in of_check
             ]
             row = session.data.execute(f"select {', '.join(parts)}").fetchone() or ()
     except psycopg.Error as error:
@@ -85,7 +87,26 @@ def known(
         # Whichever rule is at fault, its evaluation as a whole reports it.
         log.warning("Changed rows cannot be checked alone: %s", error.diag.message_primary)
         return {}
-    return {check: proven[check] for (check, _), is_altered in zip(asked, row, strict=True) if not is_altered}
+    found = {}
+    for check, lost, new in zip(asked, row[::2], row[1::2], strict=True):
+        has_exceptions = proven[check].outcome != "pass"
+        outcome = recounted(check, proven[check], new) if has_exceptions else None if new else proven[check]
+        if outcome is not None and not lost:
+            found[check] = outcome
+    return found
+
+
+def _selects(
+    check: DeclaredCheck, changes: Mapping[str, Change], *, has_exceptions: bool
+) -> tuple[Sequence[str], Sequence[str]] | None:
+    """Return SELECTs of exceptions that are replaced or deleted, and SELECTs of new ones; None if they are not known.
+
+    `has_exceptions`: of a rule that published rows break, so that each new exception is found once.
+    """
+    if has_exceptions:
+        return known_exceptions(check, changes)
+    selects = exceptions(check, changes)
+    return None if selects is None else ((), selects)
 
 
 def record(
@@ -119,7 +140,7 @@ def record(
             json.dumps(asdict(outcome)) if outcome.outcome != "pass" else None,
         )
         for check, outcome in outcomes.items()
-        if exceptions(check, {}, former=outcome.outcome != "pass") is not None
+        if _selects(check, {}, has_exceptions=outcome.outcome != "pass") is not None
         and not (check.by and check.tables & quarantined)
     ]
     session.records.execute(
@@ -153,18 +174,25 @@ def publish(records: Connection, run_id: str) -> None:
     records.execute("delete from ops.proof where run_id = %s and not published", (run_id,))
 
 
-def exceptions(check: DeclaredCheck, changes: Mapping[str, Change], *, former: bool = False) -> tuple[str, ...] | None:
+def known_exceptions(
+    check: DeclaredCheck, changes: Mapping[str, Change]
+) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
+    """Return SELECTs of the exceptions with a row that is replaced or deleted, and SELECTs of those with a changed row.
+
+    The latter find each of these exceptions once. `changes`: by table. None unless the rule is an inner join.
+    """
+    tree = _plain_join(check.query) if check.kind == "rows" and not check.by else None
+    if tree is None or any(_is_outer(source) for source in _sources(tree)):
+        return None
+    return tuple(_replaced_rows(tree, changes)), _joined_rows(check.query, changes, once=True) or ()
+
+
+def exceptions(check: DeclaredCheck, changes: Mapping[str, Change]) -> tuple[str, ...] | None:
     """Return SELECTs of which at least one has a row if these changes break a rule that the published rows keep.
 
-    They may have rows although the rule is kept. `changes`: by table. `former`: at least one also has a row if a row
-    that is replaced or deleted breaks the rule, so without a row the exceptions of the published rows stay the same.
-    None if the rule has a form for which no such SELECTs are known.
+    They may have rows although the rule is kept. `changes`: by table. None if the rule has a form for which no such
+    SELECTs are known.
     """
-    if former:
-        tree = _plain_join(check.query) if check.kind == "rows" and not check.by else None
-        if tree is None or any(_is_outer(source) for source in _sources(tree)):
-            return None
-        return (*(_joined_rows(check.query, changes) or ()), *_replaced_rows(tree, changes))
     if check.kind == "uniqueness":
         return tuple(_repeated_values(check, changes))
     if check.kind == "reference":
@@ -224,10 +252,11 @@ def _orphans(check: DeclaredCheck, changes: Mapping[str, Change]) -> Iterator[st
         )
 
 
-def _joined_rows(query: str, changes: Mapping[str, Change]) -> tuple[str, ...] | None:
+def _joined_rows(query: str, changes: Mapping[str, Change], *, once: bool = False) -> tuple[str, ...] | None:
     """Return SELECTs of rows that a rule finds with a changed row, or for which a changed row decides an outer join.
 
-    It finds every other combination of rows exactly if it found it before. None if the rule is not a plain join.
+    It finds every other combination of rows exactly if it found it before. `once`: the SELECTs find none that another
+    one finds, too; for inner joins only. None if the rule is not a plain join.
     """
     tree = _plain_join(query)
     if tree is None:
@@ -256,8 +285,21 @@ def _joined_rows(query: str, changes: Mapping[str, Change]) -> tuple[str, ...] |
             continue
         joined = [number for number, one in enumerate(_sources(asked)) if number != place and not _is_outer(one)]
         split = [number for number in joined if _sources(asked)[number].name in changes]
+        if once:
+            for number in [number for number in split if number < place]:
+                # What a change leaves as it was; the combinations with a changed row are found in its place.
+                one = _sources(asked)[number]
+                asked.where(_is_unchanged(one), dialect="postgres", copy=False)
+                one.replace(_relation("raw", one.name, one.alias_or_name))
+            split = [number for number in split if number > place]
         found += [_in_staging(one) for one in _with_parts(asked, split)]
     return tuple(found)
+
+
+def _is_unchanged(source: exp.Expr) -> str:
+    """Return the condition that a published row that a SELECT reads is neither replaced nor deleted."""
+    staged = StagedTable(SOURCE_TABLES[source.name])
+    return f"not ({staged.replaced_as(quoted(source.alias_or_name))})"
 
 
 def _replaced_rows(tree: exp.Select, changes: Mapping[str, Change]) -> Iterator[str]:

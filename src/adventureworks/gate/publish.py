@@ -196,8 +196,8 @@ class _TablePublication:
         latest = self._latest_change()
         newest = publication.newest_change(self.data, self.entry, latest) if status == "staged" else None
         self.records.execute(
-            "insert into ops.watermark as w (asset, fingerprint, columns_digest, newest_change, blocked, source)"
-            " select asset, fingerprint, columns_digest, %(newest)s, %(blocked)s, source from ops.change"
+            "insert into ops.watermark as w (asset, fingerprint, columns_digest, newest_change, blocked, source, mark)"
+            " select asset, fingerprint, columns_digest, %(newest)s, %(blocked)s, source, mark from ops.change"
             " where run_id = %(run)s and asset = %(asset)s"
             " on conflict (asset) do update set fingerprint = excluded.fingerprint,"
             " columns_digest = excluded.columns_digest, blocked = excluded.blocked,"
@@ -205,7 +205,7 @@ class _TablePublication:
             " newest_change = case when not excluded.blocked then excluded.newest_change"
             # A table that had to be read whole, because its source or columns changed, must still be read whole.
             " when not (select whole from ops.change where run_id = %(run)s and asset = %(asset)s) then w.newest_change"
-            " end, source = excluded.source",
+            " end, source = excluded.source, mark = excluded.mark",
             {"newest": newest, "blocked": status == "blocked", "run": self.run_id, "asset": self.asset},
         )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from datetime import datetime
 from typing import TypeVar
 
@@ -11,6 +11,7 @@ import pyarrow as pa
 from adventureworks.catalog import SourceTable
 from adventureworks.errors import ServiceUnavailable, TableBlocked
 from adventureworks.gate.containment import NO_ANSWER, NoAnswer, with_timeout
+from adventureworks.key_ranges import KeyRanges
 from adventureworks.source import ChangedKeys, Snapshot
 
 T = TypeVar("T")
@@ -31,13 +32,17 @@ class TableReading:
         self._entry = entry
         self._minutes = minutes
 
-    def rows(self, since: datetime | None = None) -> Iterator[pa.RecordBatch]:
-        """Return the rows changed at or after `since`, or all rows if it is None."""
-        return self._batches(lambda: self._snapshot.rows(self._entry, since))
+    def rows(self, since: datetime | None = None, within: Collection[int] | None = None) -> Iterator[pa.RecordBatch]:
+        """Return the rows changed at or after `since`, or all if it is None; only `within` these ranges, if given."""
+        return self._batches(lambda: self._snapshot.rows(self._entry, since, within))
 
-    def key_batches(self) -> Iterator[pa.RecordBatch]:
-        """Return the key columns and the modification date of every row."""
-        return self._batches(lambda: self._snapshot.keys(self._entry))
+    def key_ranges(self, since: datetime) -> KeyRanges | None:
+        """Return a summary of the keys of every row by range, or None if the source cannot compute it."""
+        return self._with_timeout(lambda: self._snapshot.key_ranges(self._entry, since))
+
+    def key_batches(self, within: Collection[int] | None = None) -> Iterator[pa.RecordBatch]:
+        """Return the key columns and the modification date of every row; only `within` these ranges, if given."""
+        return self._batches(lambda: self._snapshot.keys(self._entry, within))
 
     def rows_by_key(self, keys: pa.Table) -> Iterator[pa.RecordBatch]:
         """Return the rows with these keys."""

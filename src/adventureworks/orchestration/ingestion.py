@@ -13,6 +13,9 @@ from adventureworks.orchestration import lineage
 from adventureworks.orchestration.schedules import announce, asset, current_run_id, plain_task
 from adventureworks.settings import settings
 
+STARTED_BY_WATCHER = "asset_triggered"
+"""Airflow's type of a run that starts because the watcher has seen a change."""
+
 
 class Options(TypedDict):
     """Options of a run of `ingest_source` that is started by hand."""
@@ -54,6 +57,7 @@ def options_of(conf: Mapping[str, Any] | None) -> Options:
 def detect() -> list[list[str]]:
     """Record which tables changed and return them in groups, one per load task.
 
+    A run that the watcher starts scans the tables that the source's counters do not rule out; any other scans all.
     If nothing changed, there is one empty group, and the other steps find nothing to do. Airflow shows skipped steps
     like a problem, and there would be three in each quarter of an hour in which nothing changes. Tables that cannot be
     read are in no group, but need the steps after the load.
@@ -66,9 +70,10 @@ def detect() -> list[list[str]]:
     earlier = conclude_earlier(settings(), current_run_id())
     notify_owners(earlier.opened, earlier.resolved)
     send_pending()
-    options = options_of(get_current_context()["dag_run"].conf)
+    run = get_current_context()["dag_run"]
+    options, scan_all = options_of(run.conf), run.run_type != STARTED_BY_WATCHER
     # Without a group, Airflow would skip the other steps.
-    return detection.detect(with_source(settings()), current_run_id(), **options) or [[]]
+    return detection.detect(with_source(settings()), current_run_id(), **options, scan_all=scan_all) or [[]]
 
 
 @task(map_index_template="{{ tables }}")

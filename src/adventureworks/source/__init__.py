@@ -7,9 +7,9 @@ the rows mean and whether they are valid is up to the gate.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 from typing import Protocol
@@ -19,6 +19,7 @@ from pydantic import SecretStr
 
 from adventureworks.catalog import SourceTable
 from adventureworks.errors import PlatformError, Step, TableBlocked
+from adventureworks.key_ranges import KeyRanges
 from adventureworks.settings import Settings
 from adventureworks.source.files_addresses import STORES
 
@@ -37,6 +38,8 @@ class TableState:
     fingerprint: str
     rows: int | None
     newest_change: datetime | None
+    mark: str | None = field(default=None, compare=False, repr=False)
+    """What tells whether the table may have been written since, where the source counts that; also opaque."""
 
 
 @dataclass(frozen=True)
@@ -70,16 +73,28 @@ class Snapshot(Protocol):
         """The source's own time when the view was opened, in UTC without a zone; None if it has no clock (files)."""
         ...
 
-    def rows(self, table: SourceTable, since: datetime | None = None) -> Iterator[pa.RecordBatch]:
-        """Return the rows changed at or after `since`, or all rows if it is None. Raises `TableBlocked`."""
+    def rows(
+        self, table: SourceTable, since: datetime | None = None, within: Collection[int] | None = None
+    ) -> Iterator[pa.RecordBatch]:
+        """Return the rows changed at or after `since`, or all rows if it is None. Raises `TableBlocked`.
+
+        `within`: only rows in these ranges of keys, where `key_ranges` found any.
+        """
         ...
 
     def lacks(self, table: SourceTable) -> frozenset[str]:
         """Return the contract's columns that this edition of the source does not offer; `rows` leaves them out."""
         ...
 
-    def keys(self, table: SourceTable) -> Iterator[pa.RecordBatch]:
-        """Return key columns and modification date of every row.
+    def key_ranges(self, table: SourceTable, since: datetime) -> KeyRanges | None:
+        """Return a summary of the keys of every row by range; `since`: what counts as recent.
+
+        None if the source cannot compute it, or if the key does not start with an integer.
+        """
+        ...
+
+    def keys(self, table: SourceTable, within: Collection[int] | None = None) -> Iterator[pa.RecordBatch]:
+        """Return key columns and modification date of every row; `within`: as in `rows`.
 
         Only if `complete` is False, and if no column of the key is lacking; the same holds for the methods below.
         """
@@ -132,12 +147,16 @@ class Source(Protocol):
         ...
 
     def states(
-        self, tables: Iterable[SourceTable], known: Mapping[str, str] | None = None
+        self,
+        tables: Iterable[SourceTable],
+        known: Mapping[str, str] | None = None,
+        marks: Mapping[str, str] | None = None,
     ) -> dict[str, TableState | TableBlocked]:
         """Return the state of many tables at once, by asset: cheaper than one by one.
 
-        `known` maps assets to their last fingerprints. If `state` would raise `TableBlocked` for a table, the error is
-        returned in its place; `ServiceUnavailable` is raised.
+        `known` maps assets to their last fingerprints, and `marks` to the marks of the same states: a table whose mark
+        is still the same need not be read to know that its fingerprint is, too. If `state` would raise `TableBlocked`
+        for a table, the error is returned in its place; `ServiceUnavailable` is raised.
         """
         ...
 

@@ -17,7 +17,7 @@ import logging
 import re
 import time
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path, PurePosixPath
@@ -149,7 +149,10 @@ class FileSource:
         return self._state(table, known, self._listing(table))
 
     def states(
-        self, tables: Iterable[SourceTable], known: Mapping[str, str] | None = None
+        self,
+        tables: Iterable[SourceTable],
+        known: Mapping[str, str] | None = None,
+        marks: Mapping[str, str] | None = None,
     ) -> dict[str, TableState | TableBlocked]:
         """Return the state of each table, by asset; a blocked table's error takes its place."""
         states: dict[str, TableState | TableBlocked] = {}
@@ -420,7 +423,9 @@ class FilesSnapshot:
     def __init__(self, source: FileSource) -> None:
         self._source = source
 
-    def rows(self, table: SourceTable, since: datetime | None = None) -> Iterator[pa.RecordBatch]:
+    def rows(
+        self, table: SourceTable, since: datetime | None = None, within: Collection[int] | None = None
+    ) -> Iterator[pa.RecordBatch]:
         """Return all rows, whatever `since` is. Raises `TableBlocked` if the file turns out to be damaged."""
         delivery = self._source.file_of(table)
         with _readable(delivery.name, table):
@@ -434,7 +439,10 @@ class FilesSnapshot:
         """Return no column: files are those of the full database."""
         return frozenset()
 
-    def keys(self, table: SourceTable) -> Iterator[pa.RecordBatch]:
+    def key_ranges(self, table: SourceTable, since: datetime) -> None:
+        """Return None: files are always read whole."""
+
+    def keys(self, table: SourceTable, within: Collection[int] | None = None) -> Iterator[pa.RecordBatch]:
         """Raise `TypeError`: files are always read whole."""
         raise TypeError("A snapshot of files is complete: use rows().")
 

@@ -8,9 +8,9 @@ policies hide rows. The available columns are read from the source's own catalog
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -20,9 +20,11 @@ import pyarrow.compute as pc
 from psycopg.rows import dict_row
 from pydantic import SecretStr
 
+from adventureworks import key_ranges
 from adventureworks.catalog import SOURCE_TABLES, SourceTable
 from adventureworks.columns import key_of
 from adventureworks.errors import PlatformError, TableBlocked
+from adventureworks.key_ranges import KeyRanges
 from adventureworks.postgres_address import LATER_TIMEOUTS, WITHOUT_TIMEOUTS
 from adventureworks.postgres_arrow import connect_arrow
 from adventureworks.postgres_sql import literal, quoted
@@ -59,10 +61,16 @@ select case when not pg_is_in_recovery() then concat(txid_current_snapshot(), pg
 NULL on a standby, where the snapshot does not list the running transactions.
 """
 
-_OTHER_SESSIONS = "select from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid() limit 1"
+_READER = "adventureworks source reader"
+"""The `application_name` of the sessions of this module, none of which writes."""
+
+_OTHER_SESSIONS = f"""
+select from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()
+    and not coalesce(usename = session_user and application_name = '{_READER}', false) limit 1
+"""
 
 _COUNTERS = """
-select concat_ws(' ', datid, d.stats_reset, w.stats_reset) as counted_since,
+select concat_ws(' ', datid, d.stats_reset, w.stats_reset, pg_postmaster_start_time()) as counted_since,
     concat_ws(' ', tup_inserted, tup_updated, tup_deleted) as counters
 from pg_stat_database as d cross join pg_stat_bgwriter as w
 where datname = current_database() and current_setting('track_counts')::boolean and not pg_is_in_recovery()
@@ -71,7 +79,9 @@ where datname = current_database() and current_setting('track_counts')::boolean 
 
 A session reports its writes late, but at the latest before it disappears from `_OTHER_SESSIONS`, so this only holds
 while there are none. A crash of the server resets the counters and `w.stats_reset`. A database that replaces another
-of the same name has another `datid`; its counters may be equal, such as after the same dump with other values.
+of the same name has another `datid`; its counters may be equal, such as after the same dump with other values. A server
+that was restored from a copy of its files has the counters of that copy, and one that was copied has those of the
+original, but each has started at a time of its own.
 A standby has no row here, because it counts nothing that its primary writes.
 """
 _MARKS = """
@@ -89,6 +99,8 @@ where c.relkind = 'r' and not c.relhassubclass
 It must be counted since the same moment (`counted_since`). `TRUNCATE`, a change of the table or of its columns, and a
 grant write in the catalogue.
 """
+_HASHED_RECORDS = 140_000
+"""The first version of the server that has a hash of records."""
 _RELIABLE_COUNTERS = 150_000
 """The first version of the server whose counters cannot lose a report."""
 
@@ -101,7 +113,7 @@ class _Moment:
     counters: str | None
     """None if other sessions are connected to the database, which may not have reported what they wrote."""
     counted_since: str | None = None
-    """The database, and when its counters began."""
+    """The database and the start of its server, and when its counters began."""
 
     def is_unchanged_since(self, earlier: _Moment) -> bool:
         """Return whether nothing has been written in the database since."""
@@ -115,7 +127,7 @@ class _Moment:
 
 @dataclass(frozen=True)
 class _Scan:
-    """When the tables of a database were last scanned in this process."""
+    """When the tables of a database were last read in this process."""
 
     moment: _Moment
     began: float
@@ -182,14 +194,19 @@ class PostgresSource:
         return state
 
     def states(
-        self, tables: Iterable[SourceTable], known: Mapping[str, str] | None = None
+        self,
+        tables: Iterable[SourceTable],
+        known: Mapping[str, str] | None = None,
+        marks: Mapping[str, str] | None = None,
     ) -> dict[str, TableState | TableBlocked]:
         """Return the state of each table, by asset, over one connection; a blocked table's error takes its place.
 
         Tables are not scanned again if this process did it before and nothing has been written in the database since,
-        or in the table, where the source tells that.
+        or in the table, where the source tells that. Nor is a table that has the same mark as in `marks`: only its
+        fingerprint is known then, that in `known`.
         """
         wanted = list(tables)
+        known, recorded = known or {}, marks or {}
         states: dict[str, TableState | TableBlocked] = {}
         with self._connected() as connection:
             with translated(self._address):
@@ -202,17 +219,21 @@ class PostgresSource:
                     last = _scanned[self._address] = _Scan(moment, time.monotonic(), {}, {})
                 unchanged = last.states
                 unknown = [table for table in wanted if table.asset not in unchanged]
-                marks = _marks(connection, moment) if unknown else {}
+                found = _marks(connection, moment) if unknown else {}
                 catalogue = connection.execute(catalogue_query()).fetchall() if unknown else []
             columns = columns_from(catalogue, unknown)
             for table in unknown:
-                if table.asset in columns and (mark := marks.get(columns[table.asset].relation)):
+                mark = None
+                if table.asset in columns and (mark := found.get(columns[table.asset].relation)):
                     mark = last.marks[table.asset] = f"{mark} {digest_of(columns[table.asset])}"
                     if before and before.marks.get(table.asset) == mark and table.asset in before.states:
                         unchanged[table.asset] = before.states[table.asset]
                         continue
+                    if table.asset in known and recorded.get(table.asset) == mark:
+                        states[table.asset] = TableState(known[table.asset], None, None, mark)
+                        continue
                 try:
-                    states[table.asset] = state = self._state(connection, table, columns)
+                    states[table.asset] = state = replace(self._state(connection, table, columns), mark=mark)
                 except TableBlocked as blocked:
                     states[table.asset] = blocked
                 else:
@@ -256,9 +277,9 @@ class PostgresSource:
                     cursor.execute(setting)
                 cursor.execute(catalogue_query())
                 columns = columns_from(cursor.fetch_arrow_table().to_pylist(), SOURCE_TABLES.values())
-                cursor.execute("select localtimestamp")
-                (clock,) = cursor.fetchone()
-            yield PostgresSnapshot(connection, columns, self._address, self._batch_rows, clock)
+                cursor.execute("select localtimestamp, current_setting('server_version_num')::int")
+                clock, version = cursor.fetchone()
+            yield PostgresSnapshot(connection, columns, self._address, self._batch_rows, clock, version)
 
     @contextmanager
     def _connected(self) -> Iterator[psycopg.Connection[dict[str, Any]]]:
@@ -288,37 +309,63 @@ class PostgresSnapshot:
     spent = False
 
     def __init__(
-        self, connection: Any, columns: Columns, address: PostgresAddress, batch_rows: int, clock: datetime
+        self,
+        connection: Any,
+        columns: Columns,
+        address: PostgresAddress,
+        batch_rows: int,
+        clock: datetime,
+        server_version: int,
     ) -> None:
         self.clock = clock
         self._connection = connection
         self._columns = columns
         self._address = address
         self._batch_rows = batch_rows
+        self._server_version = server_version
 
-    def rows(self, table: SourceTable, since: datetime | None = None) -> Iterator[pa.RecordBatch]:
+    def rows(
+        self, table: SourceTable, since: datetime | None = None, within: Collection[int] | None = None
+    ) -> Iterator[pa.RecordBatch]:
         """Return the contract's columns of rows changed at or after `since`, and of rows without a modification date.
 
         Decimals are exact; UUIDs, bytes and XML are text. Columns that the contract does not name are ignored.
         Raises `TableBlocked` if the table or a column is missing, or if the login may not read it.
         """
-        condition = ""
+        conditions = []
         if since is not None:
             modified = modified_column(table, self._columns).reference
             moment = f"timestamp {literal(since.isoformat(sep=' '))}"
-            condition = f" where {modified} >= {moment} or {modified} is null"
-        selected = contract_columns(table, self._columns)
-        return self._stream(table, selected, f"from {self._columns[table.asset].relation} t{condition}")
+            conditions.append(f"({modified} >= {moment} or {modified} is null)")
+        return self._stream(table, contract_columns(table, self._columns), self._from(table, conditions, within))
 
     def lacks(self, table: SourceTable) -> frozenset[str]:
         """Return the contract's columns that this edition of the source does not offer."""
         stored = self._columns.get(table.asset)
         return stored.lacks if stored else frozenset()
 
-    def keys(self, table: SourceTable) -> Iterator[pa.RecordBatch]:
+    def key_ranges(self, table: SourceTable, since: datetime) -> KeyRanges | None:
+        """Return a summary of the keys of every row by range; None if the key is not made of integers and dates."""
+        key, modified = key_columns(table, self._columns), modified_column(table, self._columns)
+        are_comparable = key[0].is_integer and all(column.is_integer or column.is_date for column in key)
+        if not are_comparable or self._server_version < _HASHED_RECORDS:
+            return None
+        as_compared = [
+            key_ranges.as_number(column.reference) if column.is_integer else key_ranges.as_time(column.reference)
+            for column in key
+        ]
+        relation = f"{self._columns[table.asset].relation} t"
+        query = key_ranges.query(
+            relation, as_compared, key_ranges.as_time(modified.reference), since.isoformat(sep=" ")
+        )
+        with self._spent_on_error(), translated(self._address, table), self._connection.cursor() as cursor:
+            cursor.execute(query)
+            return key_ranges.summarized(cursor.fetchall())
+
+    def keys(self, table: SourceTable, within: Collection[int] | None = None) -> Iterator[pa.RecordBatch]:
         """Return key columns and modification date of every row, typed as in `rows`."""
         selected = present_columns(table, self._columns, dict.fromkeys([*key_of(table), table.modified]))
-        return self._stream(table, selected, f"from {self._columns[table.asset].relation} t")
+        return self._stream(table, selected, self._from(table, [], within))
 
     def rows_by_key(self, table: SourceTable, keys: pa.Table) -> Iterator[pa.RecordBatch]:
         """Yield the rows with these keys, each once; keys that are not in the table are ignored."""
@@ -338,6 +385,14 @@ class PostgresSnapshot:
     def changed_keys(self, table: SourceTable, known: str, most: int) -> ChangedKeys | None:
         """Raise `TypeError`: see `tracks`."""
         raise TypeError("A PostgreSQL source does not track changes: compare keys() instead.")
+
+    def _from(self, table: SourceTable, conditions: Sequence[str], within: Collection[int] | None) -> str:
+        """Return the FROM clause for the rows that meet the conditions; `within`: in these ranges of keys, if given."""
+        if within is not None:
+            first = key_columns(table, self._columns)[0].reference
+            conditions = [*conditions, key_ranges.within(first, within)]
+        where = f" where {' and '.join(conditions)}" if conditions else ""
+        return f"from {self._columns[table.asset].relation} t{where}"
 
     def _stream(
         self, table: SourceTable, selected: Sequence[PostgresColumn], from_clause: str
@@ -385,6 +440,7 @@ def _marks(connection: psycopg.Connection[dict[str, Any]], moment: _Moment) -> d
 def _session_settings(timeout_ms: int) -> tuple[str, ...]:
     """Return the settings that make results independent of the server's and the login's defaults."""
     return (
+        f"set application_name to '{_READER}'",
         "set search_path to pg_catalog",
         "set standard_conforming_strings to on",
         "set timezone to 'UTC'",
@@ -404,7 +460,9 @@ def _state_query(table: SourceTable, columns: Columns, server_version: int) -> s
     modified = modified_column(table, columns).reference
     key = [column.reference for column in key_columns(table, columns)]
     row = f"row({', '.join([*key, modified])})"
-    hashed = f"hash_record_extended({row}, 0)" if server_version >= 140_000 else f"hashtextextended({row}::text, 0)"
+    hashed = (
+        f"hash_record_extended({row}, 0)" if server_version >= _HASHED_RECORDS else f"hashtextextended({row}::text, 0)"
+    )
     return (
         f"select count(*) as rows, sum({hashed})::text as digest, "
         f"max({modified}) filter (where {modified} between '{_EARLIEST}' and '{_LATEST}')::timestamp as newest "

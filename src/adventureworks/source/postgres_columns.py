@@ -43,6 +43,7 @@ _ARROW_TYPES = frozenset(
     {"int2", "int4", "int8", "float4", "float8", "bool", "text", "varchar", "bpchar", "date", "timestamp", "time"}
     | {"timestamptz", "numeric"}
 )
+_INTEGERS = frozenset({"int2", "int4", "int8"})
 _DATES = frozenset({"date", "timestamp", "timestamptz"})
 _WIDEST_DECIMAL = 38
 _MODIFIER_OFFSET = 4
@@ -89,6 +90,11 @@ class PostgresColumn:
         """Whether the column's declared type is a domain; casting other columns would lose padding and precision."""
         plain = self.declared.split("(")[0].strip('"')
         return plain not in _DECLARED.get(self.type_name, frozenset())
+
+    @property
+    def is_integer(self) -> bool:
+        """Whether the column holds whole numbers."""
+        return self.type_name in _INTEGERS
 
     @property
     def is_date(self) -> bool:

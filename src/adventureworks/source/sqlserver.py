@@ -7,7 +7,7 @@ and modification dates. The login needs only SELECT, and VIEW CHANGE TRACKING to
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -130,7 +130,10 @@ class SqlServerSource:
         return state
 
     def states(
-        self, tables: Iterable[SourceTable], known: Mapping[str, str] | None = None
+        self,
+        tables: Iterable[SourceTable],
+        known: Mapping[str, str] | None = None,
+        marks: Mapping[str, str] | None = None,
     ) -> dict[str, TableState | TableBlocked]:
         """Return the state of each table, by asset, over one connection; a blocked table's error takes its place.
 
@@ -248,7 +251,9 @@ class SqlServerSnapshot:
         self._address = address
         self._batch_rows = batch_rows
 
-    def rows(self, table: SourceTable, since: datetime | None = None) -> Iterator[pa.RecordBatch]:
+    def rows(
+        self, table: SourceTable, since: datetime | None = None, within: Collection[int] | None = None
+    ) -> Iterator[pa.RecordBatch]:
         """Yield the contract's columns of rows changed at or after `since`, and of rows without a modification date.
 
         Decimals are exact; UUIDs, bytes, XML, hierarchyid and geography are text. Columns that the contract does not
@@ -262,7 +267,10 @@ class SqlServerSnapshot:
         stored = self._columns.get(table.asset)
         return stored.lacks if stored else frozenset()
 
-    def keys(self, table: SourceTable) -> Iterator[pa.RecordBatch]:
+    def key_ranges(self, table: SourceTable, since: datetime) -> None:
+        """Return None: SQL Server computes other digests than the warehouse."""
+
+    def keys(self, table: SourceTable, within: Collection[int] | None = None) -> Iterator[pa.RecordBatch]:
         """Yield key columns and modification date of every row, typed as in `rows`."""
         selected = present_columns(table, self._columns, dict.fromkeys([*key_of(table), table.modified]))
         yield from self._stream(table, selected, queries.rows_query(table, selected, self._columns))

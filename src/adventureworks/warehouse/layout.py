@@ -193,6 +193,9 @@ def _make_table(data: Data, entry: SourceTable | Mart, present: Mapping[str, Col
     if entry.asset in _READ_BY_MONTH and (day := _day_column(entry)):
         # Builds and checks of a few months would otherwise scan the whole table.
         data.add_index(schema, entry.asset, [day])
+    if isinstance(entry, SourceTable) and entry.month:
+        # Tables that grow: each verdict and each publication asks for the newest change.
+        data.add_index(schema, entry.asset, [entry.modified])
     order = catalog.ORDER_OF.get(entry.asset)
     if order and order != key_of(entry)[0]:
         # Rules about orders are evaluated for the changed ones alone.

@@ -249,6 +249,9 @@ class SnowflakeData:
         ).fetchall()
         return {found: [int(count), digest] for found, count, digest in rows}
 
+    def key_ranges(self, schema: str, name: str, key: Sequence[str], modified: str, since: str) -> None:
+        """Return None: Snowflake's hash is not that of a source."""
+
     def fill(self, schema: str, name: str, frame: pl.DataFrame) -> None:
         """Append a frame to a table: upload it to the stage as Parquet, and copy it from there by column name."""
         stage = self._table("staging", STAGE)

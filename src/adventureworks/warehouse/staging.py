@@ -1,9 +1,9 @@
 """Staging of a change: new rows, vanished keys, and the candidate view that shows the table with the change applied.
 
 For a table T the schema `staging` holds `T__rows` (new and changed rows; `__same` marks those equal to the published
-ones), `T__keys` (every key at the source, if only changed rows were read), `T__gone` (keys to delete), and the
-candidate view `T` itself. Only one ingestion, and only one run of each analysis, runs at a time, so the names do not
-contain the run.
+ones), `T__keys` (if only changed rows were read, every key at the source, or those in the ranges of keys that differ
+from the published ones), `T__gone` (keys to delete), and the candidate view `T` itself. Only one ingestion, and only
+one run of each analysis, runs at a time, so the names do not contain the run.
 """
 
 from __future__ import annotations
@@ -14,9 +14,11 @@ from datetime import datetime
 import polars as pl
 import pyarrow as pa
 
+from adventureworks import key_ranges
 from adventureworks.catalog import SourceTable
 from adventureworks.columns import Column, columns_of, key_of
 from adventureworks.errors import ServiceUnavailable
+from adventureworks.key_ranges import KeyRanges
 from adventureworks.postgres_sql import quoted
 from adventureworks.warehouse import quarantine
 from adventureworks.warehouse.layout import show_published
@@ -39,11 +41,6 @@ def count(data: Data, relation: str) -> int:
     """Return the number of rows of a table, a view or a subquery."""
     row = data.execute(f"select count(*) from {relation}").fetchone()
     return int(row[0]) if row else 0
-
-
-def exists(data: Data, relation: str) -> bool:
-    """Return whether a table, a view or a subquery has a row."""
-    return data.execute(f"select 1 from {relation} limit 1").fetchone() is not None
 
 
 class StagedTable:
@@ -73,12 +70,16 @@ class StagedTable:
         self.keys = table("staging", self.keys_table)
         self.gone = table("staging", self.gone_table)
         self.changed = f"(select * from {self.rows} where not {quoted(SAME)})"
-        self.replaced = (
-            f"({names(self.key, 'p')}) in (select {names(self.key)} from {self.rows} where not {quoted(SAME)}"
-            f" union all select {names(self.key)} from {self.gone})"
-        )
+        self.replaced = self.replaced_as("p")
         self.candidate = table("staging", self.asset)
         self.published = table("raw", self.asset)
+
+    def replaced_as(self, alias: str) -> str:
+        """Return the condition that a published row is replaced or deleted."""
+        return (
+            f"({names(self.key, alias)}) in (select {names(self.key)} from {self.rows} where not {quoted(SAME)}"
+            f" union all select {names(self.key)} from {self.gone})"
+        )
 
     def start(self, data: Data) -> None:
         """Create empty staging tables, dropping those of an earlier run."""
@@ -88,15 +89,31 @@ class StagedTable:
         _recreate(data, self.keys, (*self.key_columns, modified))
         _recreate(data, self.gone, self.key_columns)
 
-    def keys_to_read(self, data: Data, before: str, most: int) -> pa.Table | None:
+    def published_ranges(self, data: Data, since: str) -> KeyRanges | None:
+        """Return a summary of the published keys by range, as a source makes it; None if they cannot be compared.
+
+        `since`: what counts as recent.
+        """
+        by_name = {column.name: column for column in self.columns}
+        key = []
+        for name in self.key:
+            as_compared = key_ranges.as_number if by_name[name].dtype.is_integer() else key_ranges.as_time
+            if as_compared is key_ranges.as_time and (not key or not isinstance(by_name[name].dtype, pl.Datetime)):
+                return None
+            key.append(as_compared(quoted(name)))
+        return data.key_ranges("raw", self.asset, key, key_ranges.as_time(quoted(self.entry.modified)), since)
+
+    def keys_to_read(
+        self, data: Data, before: str, most: int, within: Collection[int] | None = None
+    ) -> pa.Table | None:
         """Return keys of rows modified before `before` that are new, in quarantine, or published with another date.
 
         Rows modified from `before` on, and rows without a date, are read in any case. None if there are more than
-        `most` keys. Needs `T__keys`.
+        `most` keys. Needs `T__keys`. `within`: the ranges of keys whose keys it holds, if not all.
         """
         rows = data.execute(
             f"select {names(self.key, 'k')} from {self.keys} as k"
-            f" left join {self.published} as p on {equal(self.key, 'k', 'p')}"
+            f" left join {self.published} as p on {equal(self.key, 'k', 'p')} and {self._within('p', within)}"
             f" left join {quarantine.keys(self.entry, 'open', 'discarded')} as q"
             f" on {quarantine.matches_key(self.entry, 'q', 'k')}"
             f" where (p.{quoted(self.key[0])} is null"
@@ -109,25 +126,32 @@ class StagedTable:
             return None
         return pa.table({name: [row[place] for row in rows] for place, name in enumerate(self.key)})
 
-    def add_unchanged_keys(self, data: Data) -> None:
+    def _within(self, alias: str, ranges: Collection[int] | None) -> str:
+        """Return the condition that a row's key is in one of these ranges; true if they are None."""
+        return "true" if ranges is None else key_ranges.within(f"{alias}.{quoted(self.key[0])}", ranges)
+
+    def add_unchanged_keys(self, data: Data) -> int:
         """Complete `T__keys` with the keys of the published rows that did not change, so that it holds every key.
 
+        Return how many were added.
         `T__keys` must hold the changed rows that exist, and `T__gone`, which is emptied, those that were deleted. Text
         is compared as in the AdventureWorks database: a key that now differs in case replaces the published one.
         """
         folded = " and ".join(f"{_folded(column, 'c')} = {_folded(column, 'p')}" for column in self.key_columns)
-        data.execute(
+        added = data.execute(
             f'insert into {self.keys} ({names(self.key)}, "__modified")'
             f" select {names(self.key, 'p')}, p.{quoted(self.entry.modified)} from {self.published} as p"
             f" where not exists (select 1 from {self.keys} as c where {folded})"
             f" and not exists (select 1 from {self.gone} as c where {folded})"
-        )
+        ).rowcount
         data.execute(f"delete from {self.gone}")
+        return added
 
-    def settle(self, data: Data, *, whole: bool, find_gone: bool) -> None:
+    def settle(self, data: Data, *, whole: bool, find_gone: bool, within: Collection[int] | None = None) -> None:
         """Mark the staged rows that equal the published ones, and find the keys that vanished.
 
         `whole`: the staged rows and those set aside are all rows of the source; otherwise `T__keys` lists its keys.
+        `within`: the ranges of keys whose keys it lists, if not all. In the others, the source has the published keys.
         """
         values = [name for name in self.column_names if name not in self.key]
         data.update_statistics("staging", self.rows_table)
@@ -141,7 +165,8 @@ class StagedTable:
         # A row that was set aside still exists, so its last good version must not be deleted.
         data.execute(
             f"insert into {self.gone} ({names(self.key)}) select {names(self.key, 'p')} from {self.published} as p"
-            f" where not exists (select 1 from {present} as s where {equal(self.key, 's', 'p')})"
+            f" where {self._within('p', within)}"
+            f" and not exists (select 1 from {present} as s where {equal(self.key, 's', 'p')})"
             f" and not exists (select 1 from {quarantine.keys(self.entry, 'staged')} as q"
             f" where {quarantine.matches_key(self.entry, 'q', 'p')})"
         )
@@ -173,16 +198,17 @@ class StagedTable:
             f" union all select {shown} from {self.published} as c where {chosen} and {self.stays('c')})"
         )
 
-    def share_set_aside(self, data: Data) -> tuple[int, int]:
+    def share_set_aside(self, data: Data, source_rows: int | None) -> tuple[int, int]:
         """Return how many rows are set aside, and the number of rows of which they are a share; zeros if none is.
 
-        That number counts the rows that were read or, if only changed rows were read, all keys at the source.
+        `source_rows`: the number of all rows at the source, if only changed rows were read; otherwise the share is one
+        of the rows that were read.
         """
-        few = exists(data, self.keys)
+        few = source_rows is not None
         bad = quarantine.expected(data, self.asset) if few else quarantine.staged(data, self.asset)
         if not bad:
             return 0, 0
-        return (bad, max(count(data, self.keys), bad)) if few else (bad, count(data, self.rows) + bad)
+        return bad, max(source_rows, bad) if source_rows is not None else count(data, self.rows) + bad
 
     def set_aside_duplicates(self, data: Data, run_id: str) -> None:
         """Move staged rows with a duplicated key into quarantine, because it is not known which of them is right.
