@@ -23,7 +23,6 @@ from adventureworks.marts.plan import plan_now
 from adventureworks.postgres_sql import quoted
 from adventureworks.settings import Settings
 from adventureworks.warehouse import candidate, intervention, layout, open_warehouse, publication
-from adventureworks.warehouse.candidate import PartContents
 from adventureworks.warehouse.postgres import (
     Connection,
     PostgresWarehouse,
@@ -32,7 +31,7 @@ from adventureworks.warehouse.postgres import (
     reuse_connections,
 )
 from adventureworks.warehouse.publication import Publication
-from adventureworks.warehouse.session import Data, Session
+from adventureworks.warehouse.session import Contents, Data, Session
 from adventureworks.warehouse.sql import equal, in_months, names, same, table
 
 MAX_ATTEMPTS = 3
@@ -107,7 +106,7 @@ def _build(settings: Settings, dag: str, run_id: str, requested: Mapping[str, Mo
         session.data.avoid_nested_loops()
         built: list[str] = []
         changed: dict[str, Months] = {}
-        parts: dict[Part, PartContents] = {}
+        parts: dict[Part, Contents] = {}
         published = publication.newest_of(session.records, list(todo.months))
         comparable = computed_by(_by_mart(dag, todo.models), published)
         for mart in marts:
@@ -155,7 +154,7 @@ def _is_carried(
     records: Connection,
     mart: Mart,
     part: Part,
-    contents: PartContents,
+    contents: Contents,
     last: Publication | None,
     todo: Plan,
     changed: Mapping[str, Months],

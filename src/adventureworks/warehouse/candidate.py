@@ -27,7 +27,7 @@ from adventureworks.catalog import Mart, Part, SourceTable
 from adventureworks.columns import columns_of
 from adventureworks.errors import CandidateLost, Overtaken, ServiceUnavailable
 from adventureworks.warehouse.postgres import Connection
-from adventureworks.warehouse.session import Data, Session
+from adventureworks.warehouse.session import Contents, Data, Session
 from adventureworks.warehouse.staging import SAME, StagedTable, rows_table
 
 log = logging.getLogger(__name__)
@@ -37,10 +37,8 @@ T = TypeVar("T")
 MAX_ATTEMPTS = 3
 """How often a step is tried, with its candidate staged again each time, before the task fails and is retried later."""
 
-PartContents = list[int | str]
-"""Row count and digest."""
-Contents = dict[str, PartContents]
-"""Row count and digest of each part: a mart's months; a table's rows to write (`rows`) and keys to delete (`gone`)."""
+Staged = dict[str, Contents]
+"""What was written of each part: the rows of a mart or table (`rows`), and the keys to delete of a table (`gone`)."""
 
 
 def with_restaging(step: Callable[[], T], stage: Callable[[], T | None]) -> T:
@@ -104,14 +102,14 @@ def require(records: Connection, attempt: Attempt, *assets: str) -> None:
 def record(session: Session, attempt: Attempt, *entries: SourceTable | Mart) -> None:
     """Record what an attempt staged for these assets."""
     require(session.records, attempt, *(entry.asset for entry in entries))
-    _save(session.records, {entry.asset: _contents(session.data, entry) for entry in entries})
+    _save(session.records, {entry.asset: _staged(session.data, entry) for entry in entries})
 
 
 def shrink(session: Session, attempt: Attempt, entry: SourceTable, removed: int) -> None:
     """Record the contents after the gate removed rows. Raises `CandidateLost` if more than these rows are missing."""
     require(session.records, attempt, entry.asset)
     recorded = _recorded(session.records, attempt.run_id, [entry]).get(entry.asset)
-    found = _contents(session.data, entry)
+    found = _staged(session.data, entry)
     if recorded is None or _rows(recorded) - removed != _rows(found):
         raise CandidateLost(f"The staged rows of {entry.asset} are not the rows that were loaded.")
     _save(session.records, {entry.asset: found})
@@ -123,16 +121,16 @@ def lost(session: Session, run_id: str, entries: Collection[SourceTable] | Colle
     return tuple(
         entry.asset
         for entry in entries
-        if entry.asset not in recorded or recorded[entry.asset] != _contents(session.data, entry)
+        if entry.asset not in recorded or recorded[entry.asset] != _staged(session.data, entry)
     )
 
 
-def contents_of(data: Data, part: Part) -> PartContents:
+def contents_of(data: Data, part: Part) -> Contents:
     """Return row count and digest of a part of an input."""
-    return data.contents("staging", part.view, part.columns).get("", [0, ""])
+    return data.contents("staging", part.view, part.columns)
 
 
-def record_part(records: Connection, run_id: str, mart: Mart, version: int, contents: PartContents) -> None:
+def record_part(records: Connection, run_id: str, mart: Mart, version: int, contents: Contents) -> None:
     """Record what a run computes a mart from: the version of the input and the contents of the part that it reads."""
     records.execute(
         "insert into ops.candidate (asset, run_id, contents) values (%s, %s, %s)"
@@ -141,7 +139,7 @@ def record_part(records: Connection, run_id: str, mart: Mart, version: int, cont
     )
 
 
-def is_part_published(records: Connection, mart: Mart, version: int, contents: PartContents) -> bool:
+def is_part_published(records: Connection, mart: Mart, version: int, contents: Contents) -> bool:
     """Return whether the newest version of a mart was computed from, or confirmed with, these contents of its part.
 
     `version`: the version of the input that it was computed from. False if that is not known.
@@ -176,7 +174,7 @@ def withdraw(records: Connection, assets: Collection[str]) -> None:
     )
 
 
-def _save(records: Connection, contents: Mapping[str, Contents]) -> None:
+def _save(records: Connection, contents: Mapping[str, Staged]) -> None:
     records.execute(
         "update ops.candidate as c set contents = s.contents from unnest(%s::varchar[], %s::varchar[])"
         " as s (asset, contents) where c.asset = s.asset",
@@ -186,7 +184,7 @@ def _save(records: Connection, contents: Mapping[str, Contents]) -> None:
 
 def _recorded(
     records: Connection, run_id: str, entries: Collection[SourceTable] | Collection[Mart]
-) -> dict[str, Contents]:
+) -> dict[str, Staged]:
     """Return the recorded contents of those of these assets that the run staged, by asset."""
     rows = records.execute(
         "select asset, contents from ops.candidate where asset = any(%s) and run_id = %s and contents is not null",
@@ -195,15 +193,15 @@ def _recorded(
     return {asset: json.loads(contents) for asset, contents in rows}
 
 
-def _contents(data: Data, entry: SourceTable | Mart) -> Contents:
+def _staged(data: Data, entry: SourceTable | Mart) -> Staged:
     if isinstance(entry, Mart):
-        columns = [column.name for column in columns_of(entry)]
-        return data.contents("staging", rows_table(entry.asset), columns, by_month_of=entry.dated)
+        return {"rows": data.written("staging", rows_table(entry.asset), [one.name for one in columns_of(entry)])}
     staged = StagedTable(entry)
-    to_write = data.contents("staging", staged.rows_table, [*staged.column_names, SAME])
-    to_delete = data.contents("staging", staged.gone_table, staged.key)
-    return {part: of_all[""] for part, of_all in (("rows", to_write), ("gone", to_delete)) if of_all}
+    return {
+        "rows": data.written("staging", staged.rows_table, [*staged.column_names, SAME]),
+        "gone": data.written("staging", staged.gone_table, staged.key),
+    }
 
 
-def _rows(contents: Contents) -> int:
-    return sum(int(rows) for rows, _ in contents.values())
+def _rows(staged: Staged) -> int:
+    return sum(int(rows) for rows, _ in staged.values())

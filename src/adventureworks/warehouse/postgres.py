@@ -29,7 +29,7 @@ from adventureworks.postgres_arrow import connect_arrow
 from adventureworks.postgres_sql import literal, quoted
 from adventureworks.warehouse.dialect import Parameters, in_environment
 from adventureworks.warehouse.environments import environment_of, schema_of
-from adventureworks.warehouse.session import Kind, Session
+from adventureworks.warehouse.session import Contents, Kind, Session
 from adventureworks.warehouse.sql import names, table
 
 Connection = psycopg.Connection[TupleRow]
@@ -366,21 +366,23 @@ class PostgresData:
         """Yield the rows of a SELECT with the columns of `schema` in parts of at most `most` rows."""
         yield from _copied(self._connection, query, None, schema, most)
 
-    def contents(
-        self, schema: str, name: str, columns: Iterable[str], by_month_of: str = ""
-    ) -> dict[str, list[int | str]]:
-        """Return row count and digest of a table by month ('YYYY-MM') of a date column, or in all under the key ''.
+    def contents(self, schema: str, name: str, columns: Iterable[str]) -> Contents:
+        """Return row count and digest of a table or view. The digest does not depend on the order of the rows."""
+        return self._summarized(schema, name, names(columns, "t"))
 
-        Empty if the table has no rows. The digest does not depend on the order of the rows.
+    def written(self, schema: str, name: str, columns: Iterable[str]) -> Contents:
+        """Return row count and digest of a table. Writing a row changes the digest, even with the same values.
+
+        It takes a tenth of the time of `contents`.
         """
-        day, month = (quoted(by_month_of), "coalesce(to_char(day, 'YYYY-MM'), '')") if by_month_of else ("null", "''")
-        # By day first, so that a month is written once per day and not once per row.
-        rows = self.execute(
-            f"select {month}, sum(counted), sum(digest)::varchar from (select {day} as day, count(*) as counted,"
-            f" sum(hash_record_extended(row({names(columns)}), 0)) as digest from {table(schema, name)} group by 1"
-            ") as days group by 1"
-        )
-        return {found: [int(count), digest] for found, count, digest in rows}
+        return self._summarized(schema, name, "t.ctid, t.xmin")
+
+    def _summarized(self, schema: str, name: str, values: str) -> Contents:
+        count, digest = self.execute(
+            f"select count(*), coalesce(sum(hash_record_extended(row({values}), 0))::varchar, '')"
+            f" from {table(schema, name)} as t"
+        ).fetchone() or (0, "")
+        return [int(count), digest]
 
     def key_ranges(self, schema: str, name: str, key: Sequence[str], modified: str, since: str) -> KeyRanges | None:
         """Return a summary of the keys of a table by range, as PostgreSQL sources do."""

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 Kind = Literal["table", "unlogged table", "view"]
 """A kind of relation. PostgreSQL empties an unlogged table when it crashes."""
+Contents = list[int | str]
+"""Row count and digest of a relation."""
 
 
 class Rows(Protocol):
@@ -67,13 +69,11 @@ class Data(Protocol):
     def fill(self, schema: str, name: str, frame: pl.DataFrame) -> None:
         """Append a frame to a table, in the side's transaction."""
 
-    def contents(
-        self, schema: str, name: str, columns: Iterable[str], by_month_of: str = ""
-    ) -> dict[str, list[int | str]]:
-        """Return row count and digest of a table by month ('YYYY-MM') of a date column, or in all under the key ''.
+    def contents(self, schema: str, name: str, columns: Iterable[str]) -> Contents:
+        """Return row count and digest of a table or view. The digest does not depend on the order of the rows."""
 
-        Empty if the table has no rows. The digest does not depend on the order of the rows.
-        """
+    def written(self, schema: str, name: str, columns: Iterable[str]) -> Contents:
+        """Return row count and digest of a table, which differ if other values of these columns were written."""
 
     def key_ranges(self, schema: str, name: str, key: Sequence[str], modified: str, since: str) -> KeyRanges | None:
         """Return a summary of the keys of a table by range; None if the engine computes other digests than a source.

@@ -36,7 +36,7 @@ from adventureworks.warehouse.dialect import (
 )
 from adventureworks.warehouse.environments import SCHEMAS, environment_of, schema_of
 from adventureworks.warehouse.postgres import Append, Records
-from adventureworks.warehouse.session import Kind, Session
+from adventureworks.warehouse.session import Contents, Kind, Session
 from adventureworks.warehouse.snowflake_login import first_line, sign_in, task_context
 
 if TYPE_CHECKING:
@@ -236,18 +236,18 @@ class SnowflakeData:
         schema = {name: _dtype(column) for name, column in zip(cursor.columns, cursor.description, strict=True)}
         return pl.DataFrame(cursor.fetchall(), schema=schema, orient="row")
 
-    def contents(
-        self, schema: str, name: str, columns: Iterable[str], by_month_of: str = ""
-    ) -> dict[str, list[int | str]]:
-        """Return row count and digest of a table by month, as the PostgreSQL side does, but with Snowflake's hash."""
+    def contents(self, schema: str, name: str, columns: Iterable[str]) -> Contents:
+        """Return row count and digest of a table or view, as the PostgreSQL side does, but with Snowflake's hash."""
         hashed = ", ".join(map(snowflake_name, columns))
-        month = f"left(cast(cast({snowflake_name(by_month_of)} as date) as varchar), 7)"
-        part = f"coalesce({month}, '')" if by_month_of else "''"
-        rows = self._send(
-            f"select {part}, count(*), cast(sum(cast(hash({hashed}) as number(38, 2))) as varchar)"
-            f" from {self._table(schema, name)} group by 1"
-        ).fetchall()
-        return {found: [int(count), digest] for found, count, digest in rows}
+        count, digest = self._send(
+            f"select count(*), coalesce(cast(sum(cast(hash({hashed}) as number(38, 2))) as varchar), '')"
+            f" from {self._table(schema, name)}"
+        ).fetchone() or (0, "")
+        return [int(count), digest]
+
+    def written(self, schema: str, name: str, columns: Iterable[str]) -> Contents:
+        """Return the contents of a table: Snowflake does not tell which rows were written."""
+        return self.contents(schema, name, columns)
 
     def key_ranges(self, schema: str, name: str, key: Sequence[str], modified: str, since: str) -> None:
         """Return None: Snowflake's hash is not that of a source."""
