@@ -10,7 +10,9 @@ _COMPLETE_SALES = Part(
     "complete_sales",
     ("channel", "last_month", "booking_month", "sales_order_id", "customer_id", "product_id", "revenue", "cogs"),
 )
-_RECENT_BASKETS = Part("fact_sales", "recent_baskets", ("channel", "last_month", "sales_order_id", "product_id"))
+_RECENT_BASKETS = Part(
+    "fact_sales", "recent_baskets", ("channel", "last_month", "booking_month", "sales_order_id", "product_id")
+)
 _COMPLETE_TERRITORY_SALES = Part(
     "territory_sales", "complete_territory_sales", ("channel", "territory_id", "month", "is_partial", "revenue")
 )
