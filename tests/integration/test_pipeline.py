@@ -257,7 +257,8 @@ def test_marts_of_complete_months_are_carried_over_until_such_a_month_changes(pi
     assert dict(pipeline.published(checked, (names,))) == results, "a repeated run keeps what it has found"
 
     sell_more("not is_partial")
-    assert all(count > results[name] for name, count in pipeline.published(checked, (names,)))
+    again = {name for name, count in pipeline.published(checked, (names,)) if count > results[name]}
+    assert again == {mart.name for mart in marts if mart.part and "revenue" in mart.part.columns}
     assert isinstance(pipeline.analyse("customer_retention"), NothingToDo)
 
 

@@ -15,7 +15,9 @@ _COMPLETE_CUSTOMER_DAYS = Part(
     "complete_customer_days",
     ("channel", "last_month", "booking_month", "customer_id", "revenue", "cogs"),
 )
-_RECENT_BASKETS = Part("fact_sales", "recent_baskets", ("channel", "last_month", "sales_order_id", "product_id"))
+_RECENT_BASKETS = Part(
+    "fact_sales", "recent_baskets", ("channel", "last_month", "booking_month", "sales_order_id", "product_id")
+)
 _COMPLETE_TERRITORY_SALES = Part(
     "territory_sales", "complete_territory_sales", ("channel", "territory_id", "month", "is_partial", "revenue")
 )

@@ -9,6 +9,7 @@ with whole as (
 select
     f.channel,
     w.last_month,
+    f.booking_month,
     f.sales_order_id,
     f.product_id
 from marts.fact_sales as f
