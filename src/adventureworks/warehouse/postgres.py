@@ -10,7 +10,6 @@ from typing import Any
 
 import polars as pl
 import psycopg
-from psycopg.abc import Buffer, PQGen
 from psycopg.rows import TupleRow
 from pydantic import SecretStr
 
@@ -255,6 +254,9 @@ _READ_AS: dict[str, pl.DataType] = {
 }
 
 
+_ROWS_AT_ONCE = 100_000
+
+
 def rows_of(connection: Connection, query: str, parameters: Mapping[str, Any]) -> pl.DataFrame:
     """Return the rows of a SELECT.
 
@@ -268,37 +270,35 @@ def rows_of(connection: Connection, query: str, parameters: Mapping[str, Any]) -
             schema[column.name] = pl.Decimal(38, column.scale if column.scale is not None else _UNSCALED)
         else:
             schema[column.name] = _READ_AS.get(column.type_display, pl.String())
-    return pl.concat([pl.DataFrame(schema=schema), *_copied(connection, query, parameters, schema)])
+    return pl.concat([pl.DataFrame(schema=schema), *_read(connection, query, parameters, schema, _ROWS_AT_ONCE)])
 
 
-def _copied(
+def _read(
     connection: Connection,
     query: str,
     parameters: Mapping[str, Any] | None,
     schema: Mapping[str, pl.DataType],
-    most: int | None = None,
+    most: int,
 ) -> Iterator[pl.DataFrame]:
     """Yield the rows of a SELECT with the columns of `schema`, in frames of at most `most` rows.
 
-    The server sends them as CSV, which Polars parses. It takes a tenth of the processor time of rows in Python.
+    The server writes each row as CSV, which Polars parses. It takes a tenth of the processor time of values in Python,
+    and half that of COPY, which hands over row by row.
     """
-    # PostgreSQL writes `t` and `f`, which Polars does not read.
-    listed = ", ".join(f"{quoted(name)}{'::varchar' if of == pl.Boolean else ''}" for name, of in schema.items())
-    statement = f"copy (select {listed} from (\n{query}\n) as copied) to stdout (format csv)"
-    with connection.cursor() as cursor, cursor.copy(statement.encode(), parameters) as copy:
-        while rows := connection.wait(_next_rows(copy, most)):
-            yield pl.read_csv(b"".join(rows), has_header=False, schema=schema)
+    row = " || ',' || ".join(_as_csv(name, of) for name, of in schema.items())
+    with connection.cursor(name="read") as cursor:
+        cursor.execute(f"select {row} || E'\\n' from (\n{query}\n) as read", parameters)
+        while rows := cursor.fetchmany(most):
+            text = "".join(row for (row,) in rows)
+            yield pl.read_csv(text.encode(), has_header=False, schema=schema)
 
 
-def _next_rows(copy: psycopg.Copy, most: int | None) -> PQGen[list[Buffer]]:
-    """Return at most `most` rows of an answer, each as CSV.
-
-    psycopg's own loop waits for the connection once for each row, which takes several times as long as the parsing.
-    """
-    rows: list[Buffer] = []
-    while (most is None or len(rows) < most) and (row := (yield from copy._read_gen())):
-        rows.append(row)
-    return rows
+def _as_csv(name: str, dtype: pl.DataType) -> str:
+    """Return the expression of a column's value in CSV: nothing for NULL, and text in quotes."""
+    text = f"{quoted(name)}::varchar"
+    return (
+        f"""coalesce('"' || replace({text}, '"', '""') || '"', '')""" if dtype == pl.String else f"coalesce({text}, '')"
+    )
 
 
 class Records:
@@ -364,7 +364,7 @@ class PostgresData:
 
     def frames(self, query: str, schema: Mapping[str, pl.DataType], most: int) -> Iterator[pl.DataFrame]:
         """Yield the rows of a SELECT with the columns of `schema` in parts of at most `most` rows."""
-        yield from _copied(self._connection, query, None, schema, most)
+        yield from _read(self._connection, query, None, schema, most)
 
     def contents(self, schema: str, name: str, columns: Iterable[str]) -> Contents:
         """Return row count and digest of a table or view. The digest does not depend on the order of the rows."""
