@@ -34,14 +34,15 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
         )
         connection.execute(f"{publish} values ('Sales_Store', 2, 701, 1, null, null, null, 'passed', 'r/1', true)")
         made = models.digests(Settings().checks_folder / "marts")
-        connection.execute(
-            f"{publish} values ('fact_sales', 2, 9, 9, '{{}}', %s, %s, 'passed', 'r/1', true)",
-            (made["fact_sales"], date.min),
-        )
+        for mart in ("fact_sales", "customer_days"):
+            connection.execute(
+                f"{publish} values (%s, 2, 9, 9, '{{}}', %s, %s, 'passed', 'r/1', true)",
+                (mart, made[mart], date.min),
+            )
         for mart, version in (("customer_retention", 1), ("customer_churn", 2)):
             connection.execute(
                 f"{publish} values (%s, 1, 9, 9, %s, %s, %s, 'passed', 'r/1', true)",
-                (mart, json.dumps({"fact_sales": version}), made[mart], date.min),
+                (mart, json.dumps({"fact_sales": 2, "customer_days": version}), made[mart], date.min),
             )
         detail = {"failed": 350, "total": 701, "examples": []}
         parameters = {"cause": "half the rows are gone.", "has_version": True}
@@ -103,7 +104,7 @@ def test_status_shows_what_is_stale_and_what_is_wrong(adventureworks: Adventurew
     assert (states["Sales_Store"]["version"], states["Sales_Store"]["verdict"]) == (2, "blocked")
     assert (states["customer_retention"]["fresh"], states["customer_retention"]["behind"]) == (
         False,
-        "fact_sales is newer",
+        "customer_days is newer",
     )
     assert (states["customer_churn"]["fresh"], states["customer_churn"]["behind"]) == (True, "")
     assert states["Sales_Currency"]["verdict"] == "never published"
@@ -111,15 +112,15 @@ def test_status_shows_what_is_stale_and_what_is_wrong(adventureworks: Adventurew
     shown = adventureworks("status", home=home)
     assert shown.returncode == 0
     assert "Sales_Store: few_rows_are_deleted. Sales_Store is blocked: half the rows are gone." in shown.stdout
-    assert "customer_retention: out of date (fact_sales is newer)" in shown.stdout.splitlines()
+    assert "customer_retention: out of date (customer_days is newer)" in shown.stdout.splitlines()
     assert "Sales_Store: blocked since " in shown.stdout
     assert "customer_churn: " not in shown.stdout, "it is fresh"
     listed = adventureworks("status", "--all", home=home).stdout
-    assert "passed, out of date (fact_sales is newer)" in " ".join(listed.split())
+    assert "passed, out of date (customer_days is newer)" in " ".join(listed.split())
     assert "customer_churn" in listed
     details = " ".join(adventureworks("status", "customer_retention", home=home).stdout.split())
     assert "mart of customer_retention" in details
-    assert "State passed, out of date (fact_sales is newer)" in details
+    assert "State passed, out of date (customer_days is newer)" in details
 
 
 def test_source_sql_runs_all_statements_in_one_transaction(adventureworks: Adventureworks, home: Path) -> None:

@@ -149,7 +149,7 @@ def test_marts_that_need_a_table_that_is_not_offered_say_so_and_the_others_are_c
     empty = ", ".join(mart.name for mart in marts_of("marketing_campaigns"))
     assert summary_of_missing_tables(states) == (
         "The source does not offer 1 table: Sales_SpecialOffer. Marts that can be computed: fact_sales, daily_sales,"
-        " territory_sales, sales_person_performance, quota_pace, exchange_rates, currency_sales, sales_forecast"
+        " customer_days, territory_sales, sales_person_performance, quota_pace, exchange_rates, currency_sales"
         f" and {len(MARTS) - 9} more. The others need what is not offered:\n  {empty}: Sales_SpecialOffer"
     )
 

@@ -16,7 +16,7 @@ import psycopg
 import pytest
 from psycopg.types.json import Jsonb
 
-from adventureworks.catalog import ANALYSES, MARTS, SOURCE_TABLES
+from adventureworks.catalog import ANALYSES, MARTS, SOURCE_TABLES, outside_inputs
 from adventureworks.columns import key_of
 from adventureworks.due import NothingToDo, Plan
 from adventureworks.errors import ServiceUnavailable
@@ -116,9 +116,8 @@ def test_a_changed_order_affects_only_its_tables_and_its_month(pipeline: Pipelin
     )
     plan = pipeline.analyse()
     assert isinstance(plan, Plan)
-    assert plan.months == dict.fromkeys(("fact_sales", "daily_sales"), (month,))
-    unchanged = ("Production_Product", "Production_ProductCostHistory")
-    assert plan.inputs == {**dict.fromkeys(unchanged, 1), **dict.fromkeys(ORDER_TABLES, 2)}
+    assert plan.months == dict.fromkeys(("fact_sales", "daily_sales", "customer_days"), (month,))
+    assert plan.inputs == {**dict.fromkeys(outside_inputs("daily_sales_etl"), 1), **dict.fromkeys(ORDER_TABLES, 2)}
     after = dict(
         pipeline.published("select to_char(order_date, 'YYYY-MM'), sum(revenue) from marts.daily_sales group by 1")
     )
@@ -148,7 +147,7 @@ def test_run_that_is_repeated_continues_where_it_stopped_and_returns_what_it_pub
             attempt(stops_before=step)
     published = attempt(stops_before="").outcome.published
     assert entered == ["build", "gate", "publish"]
-    assert {version.asset for version in published} == {"fact_sales", "daily_sales"}
+    assert {version.asset for version in published} == {"fact_sales", "daily_sales", "customer_days"}
     # Its events may not have been sent.
     assert attempt(stops_before="build").outcome.published == published
 
@@ -171,6 +170,7 @@ def test_attempt_returns_what_another_attempt_of_its_run_has_published_meanwhile
     assert {version.asset: version.version for version in retried.outcome.published} == {
         "fact_sales": 2,
         "daily_sales": 2,
+        "customer_days": 2,
     }
     assert isinstance(given_up[0], Analysed)
     assert given_up[0].outcome.published == retried.outcome.published
@@ -207,7 +207,7 @@ def test_unchanged_figures_make_no_new_version_and_no_reader_due(pipeline: Pipel
 
     computed = pipeline.analyse()
     assert isinstance(computed, Plan)
-    assert computed.months == {"fact_sales": None, "daily_sales": None}
+    assert computed.months == {"fact_sales": None, "daily_sales": None, "customer_days": None}
     assert pipeline.published(version) == [(number, "2") for number, _ in before]
     assert len(pipeline.published("select from ops.publication where asset = any(%s)", ([*MARTS],))) == events
     assert isinstance(pipeline.analyse(), NothingToDo), "the same is not computed again"

@@ -28,7 +28,7 @@ from tests.integration.test_judge import HEADER, LINES
 from tests.integration.test_pipeline import any_order
 
 DAG = "daily_sales_etl"
-UNIT = ("fact_sales", "daily_sales")
+UNIT = ("fact_sales", "daily_sales", "customer_days")
 History = dict[int, dict[str, list[tuple[Any, ...]]]]
 """Rows by version and mart."""
 
@@ -98,6 +98,16 @@ def history(pipeline: Pipeline) -> History:
 
 def roll_back(pipeline: Pipeline, to: int, asset: str = "fact_sales") -> None:
     command.rollback(pipeline.settings, asset, to, "wrong quantities", "ann")
+
+
+def test_a_version_from_before_one_of_the_marts_existed_cannot_return(pipeline: Pipeline) -> None:
+    publish(pipeline, sell_more)
+    with pipeline.session() as session:
+        session.records.execute("delete from ops.publication where asset = 'customer_days' and version = 1")
+    before = {mart: rows(pipeline, mart) for mart in UNIT}
+    with pytest.raises(PlatformError, match="customer_days was first published after version 1 of fact_sales"):
+        roll_back(pipeline, 1)
+    assert {mart: rows(pipeline, mart) for mart in UNIT} == before
 
 
 def test_readers_see_any_earlier_version_of_the_whole_analysis_and_readers_of_it_follow(

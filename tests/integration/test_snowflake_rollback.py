@@ -25,8 +25,8 @@ READER, DAG_OF_READER = "territory_sales", "sales_territory_analysis"
 def in_snowflake(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pipeline]:
     """A platform on Snowflake with the marts of an analysis, a mart that reads them, and everything upstream."""
     marts = {READER, *UNIT} | (upstream_of(READER) & MARTS.keys())
-    entries: list[SourceTable | Mart] = [SOURCE_TABLES[name] for name in upstream_tables(READER)]
-    entries += [MARTS[name] for name in marts]
+    tables = frozenset().union(*map(upstream_tables, marts))
+    entries: list[SourceTable | Mart] = [*(SOURCE_TABLES[name] for name in tables), *(MARTS[name] for name in marts)]
     with pipeline.session() as session:
         copied = [session.data.frame(layout.published_rows(entry), {}) for entry in entries]
     pipeline.settings.warehouse = "snowflake"

@@ -8,7 +8,7 @@ from adventureworks.catalog.entries import Analysis, History, Mart, Newest, Part
 _COMPLETE_SALES = Part(
     "fact_sales",
     "complete_sales",
-    ("channel", "last_month", "booking_month", "sales_order_id", "product_id"),
+    ("channel", "last_month", "booking_month", "sales_order_id", "customer_id", "product_id", "revenue", "cogs"),
 )
 _COMPLETE_CUSTOMER_DAYS = Part(
     "customer_days",

@@ -10,9 +10,9 @@ import polars as pl
 def snapshot(orders: pl.DataFrame, at: date) -> pl.DataFrame:
     """Return the customers as known at a date.
 
-    `orders`: customer_id, order_date, revenue, margin, has_bike, one row per customer and day, sorted by them. Returns
-    customer_id, first_day, last_day, frequency (distinct order days), monetary, last_order_has_bike and recency_days,
-    sorted by customer_id.
+    `orders`: customer_id, order_date, revenue, margin, has_bike, one row per customer and day, sorted by customer and
+    day. Returns customer_id, first_day, last_day, frequency (distinct order days), monetary, last_order_has_bike and
+    recency_days, sorted by customer_id.
     """
     return (
         orders.filter(pl.col("order_date") <= at)
