@@ -198,6 +198,10 @@ class StagedTable:
             f" union all select {shown} from {self.published} as c where {chosen} and {self.stays('c')})"
         )
 
+    def candidate_of(self, column: str, relation: str) -> str:
+        """Return a subquery for the candidate's rows to which rows of a relation refer by a column of the same name."""
+        return self.candidate_with([column], f"select t.{quoted(column)} from {relation} as t")
+
     def share_set_aside(self, data: Data, source_rows: int | None) -> tuple[int, int]:
         """Return how many rows are set aside, and the number of rows of which they are a share; zeros if none is.
 
