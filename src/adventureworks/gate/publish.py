@@ -154,7 +154,8 @@ class _TablePublication:
         `together`: the tables that the run publishes. `interrupted`: a process died while it was publishing this one.
         """
         staged, month = StagedTable(self.entry), self.entry.month
-        parent = StagedTable(SOURCE_TABLES[month.parent]) if month and month.parent in together else None
+        dated = month.parent if month and month.parent in together else None
+        parent = StagedTable(SOURCE_TABLES[dated]) if dated else None
         layout.own(self.data, self.entry)
         newest = publication.newest(self.records, self.asset)
         version = newest.version + 1 if newest else 1

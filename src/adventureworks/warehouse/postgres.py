@@ -13,9 +13,7 @@ import psycopg
 from psycopg.rows import TupleRow
 from pydantic import SecretStr
 
-from adventureworks import key_ranges
 from adventureworks.errors import ServiceUnavailable, StatementTimeout, Step
-from adventureworks.key_ranges import KeyRanges
 from adventureworks.postgres_address import (
     LATER_TIMEOUTS,
     TIMEOUT_STATES,
@@ -327,6 +325,7 @@ class PostgresData:
     """
 
     enforces_keys = True
+    digests_key_ranges = True
 
     def __init__(self, connection: WarehouseConnection) -> None:
         self._connection = connection
@@ -376,11 +375,6 @@ class PostgresData:
             ") as days group by 1"
         )
         return {found: [int(count), digest] for found, count, digest in rows}
-
-    def key_ranges(self, schema: str, name: str, key: Sequence[str], modified: str, since: str) -> KeyRanges | None:
-        """Return a summary of the keys of a table by range, as PostgreSQL sources do."""
-        query = key_ranges.query(table(schema, name), key, modified, since)
-        return key_ranges.summarized(self.execute(query).fetchall())
 
     def fill(self, schema: str, name: str, frame: pl.DataFrame) -> None:
         """Append a frame to a table, in the connection's transaction."""
