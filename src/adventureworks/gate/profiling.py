@@ -719,9 +719,13 @@ class _Change:
         """Return the columns that do not identify a row: neither unique like the key nor derived from it."""
         identifying = set()
         if len(self.key) > 1:
-            counts = ", ".join(f"count(distinct {quoted(name)})" for name in self.key)
-            total, *distinct = self._numbers(f"select count(*), {counts} from {self.published}")
-            identifying = {name for name, count in zip(self.key, distinct, strict=True) if count == total}
+            last = {name: versions[0] for name in self.key if (versions := self.history.get(name))}
+            identifying = {name for name, one in last.items() if one.distinct == one.rows}
+            # Those that are not profiled, such as dates, are counted now.
+            if unknown := [name for name in self.key if name not in last or last[name].distinct is None]:
+                counts = ", ".join(f"count(distinct {quoted(name)})" for name in unknown)
+                total, *distinct = self._numbers(f"select count(*), {counts} from {self.published}")
+                identifying |= {name for name, count in zip(unknown, distinct, strict=True) if count == total}
             if not identifying:
                 return []
         elif texts := [c.name for c in self.columns if c.dtype == pl.String and c.name != self.key[0]]:

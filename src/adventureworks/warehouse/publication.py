@@ -391,7 +391,8 @@ def _months(data: Data, staged: StagedTable, month: MonthOf, parent: StagedTable
     for relation in (changed, before, deleted):
         parents = parent.candidate_of(str(month.parent_key), f"({relation})") if parent else ""
         parts += month_queries(staged.entry, relation, parents)
-    parts += _month_queries_of_set_aside(staged, month)
+    if not quarantine.is_empty(data, staged.asset):
+        parts += _month_queries_of_set_aside(staged, month)
     found = data.execute(
         f"select distinct to_char(m.month, 'YYYY-MM') from ({' union all '.join(parts)}) as m"
         " where m.month is not null order by 1",
