@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 _BITS = 8
 
@@ -53,14 +54,14 @@ def query(relation: str, key: Sequence[str], modified: str, since: str) -> str:
     )
 
 
-def summarized(rows: Iterable[Sequence[object]]) -> KeyRanges | None:
+def summarized(rows: Iterable[Sequence[Any]]) -> KeyRanges | None:
     """Return the result of a query, or None if a key is NULL, so that it is in no range."""
     contents: dict[int, tuple[int, str]] = {}
     recent: set[int] = set()
     for number, count, digest, is_recent in rows:
-        if not isinstance(number, int):
+        if number is None:
             return None
-        contents[number] = int(str(count)), str(digest)
+        contents[number] = count, digest
         if is_recent:
             recent.add(number)
     return KeyRanges(contents, frozenset(recent))

@@ -17,6 +17,7 @@ from adventureworks.settings import Settings
 from adventureworks.source import open_source
 from adventureworks.warehouse import candidate, layout, open_warehouse, publication
 from adventureworks.warehouse.staging import SAME, StagedTable
+from adventureworks.warehouse.staging import count as rows_of
 from tests.conftest import WORKER
 
 _numbers = count(1)
@@ -59,17 +60,20 @@ class Deliveries:
             for staged in tables:
                 staged.settle(session.data, whole=whole, find_gone=whole)
                 staged.show_candidate(session.data)
-        return profiling.judge_changes(self.settings, attempt, tables, accepted=())
+        return profiling.judge_changes(
+            self.settings, attempt, tables, accepted=(), batch={staged.asset: staged for staged in tables}
+        )
 
     def publish(self, *assets: str) -> None:
         """Publish the last delivery of these tables."""
         with self.warehouse.connect("test") as session:
             for asset in assets:
-                effect, _ = publication.merge(session.data, StagedTable(SOURCE_TABLES[asset]))
+                staged = StagedTable(SOURCE_TABLES[asset])
+                effect, _ = publication.merge(session.data, staged, None)
                 publication.record(
                     session.records,
                     asset=asset,
-                    rows=0,
+                    rows=rows_of(session.data, staged.published),
                     changed_rows=effect.upserts,
                     months=None,
                     set_aside=0,

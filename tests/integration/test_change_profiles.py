@@ -166,7 +166,7 @@ def test_the_summary_of_a_large_table_stays_that_of_all_its_rows(published: tupl
         deliveries.accept({HEADER: change}, whole=whole)
         with deliveries.warehouse.connect("test") as session:
             staged = StagedTable(SOURCE_TABLES[HEADER])
-            table = profiling._Change(session, deliveries.settings.checks_folder / "source", staged, 0.1)
+            table = profiling._Change(session, deliveries.settings.checks_folder / "source", staged, {}, 0.1)
             version = publication.newest_versions(session.records, [HEADER])[HEADER]
             stored = summaries.stored(session.records, HEADER, version, table._summarized())
             return stored, table._groups(staged.published)

@@ -22,7 +22,7 @@ def scanned(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     found: list[str] = []
     scan = PostgresSource._state
 
-    def scan_and_note(self, connection, table, columns):  # type: ignore[no-untyped-def]
+    def scan_and_note(self, connection, table, columns):
         found.append(table.asset)
         return scan(self, connection, table, columns)
 

@@ -107,7 +107,7 @@ class Currencies:
             session.data.fill("staging", staged.rows_table, frame)
             staged.settle(session.data, whole=True, find_gone=True)
             publishing._TablePublication(session, run, entry, self.settings.keep_versions).publish(
-                interrupted=interrupted
+                {entry.asset}, interrupted=interrupted
             )
             return publication.newest_versions(session.records, [CURRENCY])[CURRENCY]
 

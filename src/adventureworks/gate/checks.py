@@ -153,24 +153,32 @@ def _outcome(check: DeclaredCheck, scan: TableScan, variables: Mapping[str, str]
     measured = scan.checks.get(check.rule)
     if measured is None or measured.outcome is None or measured.value is None:
         return _not_evaluated(check, (measured.error if measured else "") or scan.failure or "Soda returned no result")
-    counts = check.kind not in ("volume", "freshness")
     return CheckOutcome(
         table=check.table,
         rule=check.rule,
         outcome=measured.outcome,  # type: ignore[arg-type]
-        failed=int(measured.value) if counts else None,
+        failed=int(measured.value) if _counts_rows(check) else None,
         message=_message(check, measured, variables, scan.newest),
         examples=_examples(check, measured, key),
         dimension=check.dimension,
     )
 
 
-def passed(check: DeclaredCheck) -> CheckOutcome:
-    """Return the outcome of a rule that no row breaks."""
+def passed(check: DeclaredCheck, rows: int = 0, variables: Mapping[str, str] | None = None) -> CheckOutcome:
+    """Return the outcome of a rule that no row breaks.
+
+    `rows`: the number of rows of the table, and `variables` the values that the rule uses, if it is about the table.
+    """
     from adventureworks.gate.soda import Measured
 
-    message = _message(check, Measured("pass", 0.0), {}, None)
-    return CheckOutcome(check.table, check.rule, "pass", 0, message, (), check.dimension)
+    message = _message(check, Measured("pass", float(rows)), variables or {}, None)
+    failed = 0 if _counts_rows(check) else None
+    return CheckOutcome(check.table, check.rule, "pass", failed, message, (), check.dimension)
+
+
+def _counts_rows(check: DeclaredCheck) -> bool:
+    """Return whether a check counts the rows that break it; one about the table as a whole does not."""
+    return check.kind not in ("volume", "freshness")
 
 
 def recounted(check: DeclaredCheck, outcome: CheckOutcome, more: int) -> CheckOutcome | None:

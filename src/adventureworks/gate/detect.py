@@ -68,7 +68,6 @@ def detect(
         known = _known(session.records, identity)
         marks = {} if scan_all else {asset: last.mark for asset, last in known.items() if last.mark}
         states = _states(source, known, settings, marks)
-        _record_marks(session.records, identity, known, states)
         read = {asset: state.fingerprint for asset, state in states.items() if isinstance(state, TableState)}
         approved = approval.use(session.records, run_id, read)
         published = publication.newest_versions(session.records, list(SOURCE_TABLES)).keys()
@@ -106,6 +105,7 @@ def detect(
                 f"Another attempt of {run_id} has recorded what changed.",
                 "No action is needed: that attempt continues.",
             )
+        _record_marks(session.records, identity, known, states)
         held = intervention.held_tables(session.records)
         session.records.execute("delete from ops.change where run_id = %s", (run_id,))
         for asset in sorted(changed):

@@ -29,6 +29,7 @@ from adventureworks.gate.detect import detect_later_changes
 from adventureworks.gate.load import begin, load, mark_blocked, note_blocked
 from adventureworks.gate.profiling import judge_changes
 from adventureworks.gate.verdict import Batch, Findings, Limits, SetAside, decide, failed_elsewhere, too_many
+from adventureworks.gate.whole import kept, published_rows
 from adventureworks.postgres_sql import quoted
 from adventureworks.settings import Settings
 from adventureworks.warehouse import Warehouse, candidate, intervention, layout, open_warehouse, publication, quarantine
@@ -322,6 +323,10 @@ class _Judge:
             for staged in self._sorted((whole | only.keys()) & passing):
                 with _checking(staged.asset):
                     variables |= self._variables_of(session, staged)
+                    own = [check for check in wanted if check.table == staged.asset and check not in proven]
+                    proven |= kept(session, staged, own, variables)
+            for check in proven:
+                only[check.table].discard(check.rule)
         # A table whose check file cannot be read declares no rules; evaluating the file reports that.
         assets = sorted(asset for asset in whole | only.keys() if only.get(asset) != set())
         measured = run_checks(warehouse, self.folder, assets, variables, only=only)
@@ -336,7 +341,13 @@ class _Judge:
             checks=[*outcomes, *skipped],
             reads=reads,
             published=self._broken_already(broken),
-            shapes=judge_changes(self.settings, self.attempt, self._sorted(whole), self.accepted),
+            shapes=judge_changes(
+                self.settings,
+                self.attempt,
+                self._sorted(whole),
+                self.accepted,
+                {asset: self.tables[asset] for asset in passing},
+            ),
         )
 
     def _absent(self, check: DeclaredCheck) -> set[str]:
@@ -388,7 +399,7 @@ class _Judge:
         expected, stale_before = 0, EARLIEST
         if staged.asset not in self.accepted:
             # Rows that move to an archive are not missing.
-            expected = count(session.data, staged.published) - losses.archived(session.data, staged)
+            expected = published_rows(session, staged) - losses.archived(session.data, staged)
             # Ignore a false date that was published before the gate set such rows aside.
             latest = publication.latest_change(session.records, self.run_id, staged.asset)
             newest = publication.newest_change(session.data, staged.entry, latest)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -420,12 +421,17 @@ class _TableLoad:
 
         None if rows of any range may be. Keys of forgotten people are at the source only, so ranges say nothing then.
         """
-        if self.forgotten_ids:
+        query = self.staged.ranges_query(since.isoformat(sep=" "))
+        if self.forgotten_ids or query is None:
             return None
         with self.warehouse.connect("load") as session:
-            published = self.staged.published_ranges(session.data, since.isoformat(sep=" "))
-            held = quarantine.held_keys(session.data, self.entry, key_ranges.MOST) if published else []
-        found = self.reading.key_ranges(since) if published and len(held) <= key_ranges.MOST else None
+            held = quarantine.held_keys(session.data, self.entry, key_ranges.MOST)
+            if not session.data.digests_key_ranges or len(held) > key_ranges.MOST:
+                return None
+            with ThreadPoolExecutor(1) as pool:
+                asked = pool.submit(self.reading.key_ranges, since)
+                published = key_ranges.summarized(session.data.execute(query).fetchall())
+                found = asked.result()
         if published is None or found is None:
             return None
         # A row in quarantine is read again, whether its key is published or not.

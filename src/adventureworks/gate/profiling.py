@@ -39,6 +39,7 @@ from adventureworks.gate.profile import (
     ShapeRule,
     Values,
 )
+from adventureworks.gate.whole import published_rows
 from adventureworks.postgres_sql import quoted
 from adventureworks.settings import Settings
 from adventureworks.warehouse import open_warehouse, publication
@@ -74,13 +75,18 @@ _DIMENSIONS: Mapping[ShapeRule, str] = {
 
 
 def judge_changes(
-    settings: Settings, attempt: Attempt, tables: Sequence[StagedTable], accepted: Collection[str]
+    settings: Settings,
+    attempt: Attempt,
+    tables: Sequence[StagedTable],
+    accepted: Collection[str],
+    batch: Mapping[str, StagedTable],
 ) -> list[CheckOutcome]:
     """Compare the staged changes of these tables with their published versions; return an outcome per broken rule.
 
-    Changes of `accepted` tables only warn. The profiles of the candidates are stored until `publish_profiles` assigns
-    them a version. A table that cannot be measured gets only a warning, because its rows passed contract and checks.
-    Raises ServiceUnavailable if the warehouse does not answer, and Overtaken if another attempt has begun.
+    Changes of `accepted` tables only warn. `batch`: all tables whose candidates contain a staged change. The profiles
+    of the candidates are stored until `publish_profiles` assigns them a version. A table that cannot be measured gets
+    only a warning, because its rows passed contract and checks. Raises ServiceUnavailable if the warehouse does not
+    answer, and Overtaken if another attempt has begun.
     """
     outcomes: list[CheckOutcome] = []
     with open_warehouse(settings).connect("check") as session:
@@ -94,7 +100,7 @@ def judge_changes(
                 open_warehouse(settings).connect("check") as session,
             ):
                 require(session.records, attempt, staged.asset)
-                change = _Change(session, settings.checks_folder / "source", staged, settings.lost_limit)
+                change = _Change(session, settings.checks_folder / "source", staged, batch, settings.lost_limit)
                 found = list(change.outcomes())
                 outcomes += [replace(one, outcome="warn") if staged.asset in accepted else one for one in found]
                 change.keep_profiles(attempt.run_id)
@@ -181,8 +187,16 @@ class _Columns:
 class _Change:
     """One staged table, and how it differs from its published rows."""
 
-    def __init__(self, session: Session, folder: Path, staged: StagedTable, lost_limit: float) -> None:
+    def __init__(
+        self,
+        session: Session,
+        folder: Path,
+        staged: StagedTable,
+        batch: Mapping[str, StagedTable],
+        lost_limit: float,
+    ) -> None:
         self.session = session
+        self.batch = batch
         self.data = session.data
         self.records = session.records
         self.lost_limit = lost_limit
@@ -199,7 +213,7 @@ class _Change:
             f"select count(*), sum(case when p.{quoted(self.key[0])} is null then 1 else 0 end)"
             f" from {self.changed} as r left join {self.published} as p on {equal(self.key, 'r', 'p')}"
         )
-        self.published_count = count(self.data, self.published)
+        self.published_count = published_rows(session, staged)
         same_key = equal(self.key, "g", "p")
         self.vanished = f"(select p.* from {self.published} as p join {staged.gone} as g on {same_key})"
         self.vanished_count = count(self.data, staged.gone)
@@ -705,9 +719,13 @@ class _Change:
         """Return the columns that do not identify a row: neither unique like the key nor derived from it."""
         identifying = set()
         if len(self.key) > 1:
-            counts = ", ".join(f"count(distinct {quoted(name)})" for name in self.key)
-            total, *distinct = self._numbers(f"select count(*), {counts} from {self.published}")
-            identifying = {name for name, count in zip(self.key, distinct, strict=True) if count == total}
+            last = {name: versions[0] for name in self.key if (versions := self.history.get(name))}
+            identifying = {name for name, one in last.items() if one.distinct == one.rows}
+            # Those that are not profiled, such as dates, are counted now.
+            if unknown := [name for name in self.key if name not in last or last[name].distinct is None]:
+                counts = ", ".join(f"count(distinct {quoted(name)})" for name in unknown)
+                total, *distinct = self._numbers(f"select count(*), {counts} from {self.published}")
+                identifying |= {name for name, count in zip(unknown, distinct, strict=True) if count == total}
             if not identifying:
                 return []
         elif texts := [c.name for c in self.columns if c.dtype == pl.String and c.name != self.key[0]]:
@@ -726,17 +744,20 @@ class _Change:
         day = f"cast(d.{quoted(month.column)} as date)"
         if month.parent:
             parent, join = table("staging", month.parent), equal([str(month.parent_key)], "d", "x")
-            dated = f"{{}} as x join {parent} as d on {join}"
+            dated = f"{self.candidate} as x join {parent} as d on {join}"
+            if month.parent in self.batch:
+                parent = self.batch[month.parent].candidate_of(str(month.parent_key), self.changed)
+            dated_change = f"{self.changed} as x join {parent} as d on {join}"
         else:
-            dated, join = "{} as d", ""
-        row = self.data.execute(f"select max({day}) from {dated.format(self.changed)}").fetchone()
+            dated, dated_change = f"{self.candidate} as d", f"{self.changed} as d"
+        row = self.data.execute(f"select max({day}) from {dated_change}").fetchone()
         newest: date | None = row[0] if row else None
         if newest is None:
             return
         span = max(length * (count + 1) for length, count in profile.WINDOWS)
         alias = "x" if month.parent else "d"
         recent = (
-            f"(select {names(few, alias)}, {day} as of_day from {dated.format(self.candidate)}"
+            f"(select {names(few, alias)}, {day} as of_day from {dated}"
             f" where d.{quoted(month.column)} >= cast('{newest - timedelta(days=span)}' as timestamp)"
             f" and d.{quoted(month.column)} < cast('{newest + timedelta(days=1)}' as timestamp))"
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -98,13 +98,14 @@ def _publish(settings: Settings, run_id: str) -> list[Publication]:
             # An attempt ended after it had staged rows again, before it had judged them.
             raise CandidateLost(f"The staged rows of {', '.join(unjudged)} were not judged.")
         changes = [(SOURCE_TABLES[asset], status) for asset, status, _ in rows]
+        staged = {entry.asset for entry, status in changes if status == "staged"}
         for entry, status in changes:
             if status != "staged" and entry.asset not in own:
                 continue
             with contained(entry.asset, "can_be_published", "published"):
                 publishing = _TablePublication(session, run_id, entry, settings.keep_versions)
                 if status == "staged":
-                    publishing.publish(interrupted=entry.asset in interrupted)
+                    publishing.publish(staged, interrupted=entry.asset in interrupted)
                 if status == "blocked":
                     quarantine.block(session.data, entry.asset)
                 if status == HELD:
@@ -147,9 +148,14 @@ class _TablePublication:
         self.asset = entry.asset
         self.keep_versions = keep_versions
 
-    def publish(self, *, interrupted: bool) -> None:
-        """Merge the staged table and record the version. `interrupted`: a process died while it was publishing it."""
-        staged = StagedTable(self.entry)
+    def publish(self, together: Collection[str], *, interrupted: bool) -> None:
+        """Merge the staged table and record the version.
+
+        `together`: the tables that the run publishes. `interrupted`: a process died while it was publishing this one.
+        """
+        staged, month = StagedTable(self.entry), self.entry.month
+        dated = month.parent if month and month.parent in together else None
+        parent = StagedTable(SOURCE_TABLES[dated]) if dated else None
         layout.own(self.data, self.entry)
         newest = publication.newest(self.records, self.asset)
         version = newest.version + 1 if newest else 1
@@ -159,7 +165,7 @@ class _TablePublication:
             and kept.are_kept(self.session)
             and kept.keep(self.session, self.entry, version, staged.changed, staged.replaced, interrupted=interrupted)
         )
-        effect, months = publication.merge(self.data, staged)
+        effect, months = publication.merge(self.data, staged, parent)
         self._end_decisions(staged)
         set_aside = quarantine.open_rows(self.data, self.asset)
         # Rows may have been discarded since the last version.

@@ -54,12 +54,13 @@ def changed(before: Groups, removed: Groups, added: Groups) -> Groups | None:
 
     None if the smallest or largest value of a group was removed: only the remaining rows show the next one.
     """
-    found: dict[tuple[str, str | None], Group] = {}
-    for key in {**before, **added}:
+    found = dict(before)
+    for key in {**removed, **added}:
         empty = Group(*key, rows=0, values={})
         old, less, new = (groups.get(key, empty) for groups in (before, removed, added))
         rows = old.rows - less.rows + new.rows
         if not rows:
+            found.pop(key, None)
             continue
         values: dict[str, Values] = {}
         for column in {**old.values, **new.values}:

@@ -194,8 +194,10 @@ def _make_table(data: Data, entry: SourceTable | Mart, present: Mapping[str, Col
         # Builds and checks of a few months would otherwise scan the whole table.
         data.add_index(schema, entry.asset, [day])
     if isinstance(entry, SourceTable) and entry.month:
-        # Tables that grow: each verdict and each publication asks for the newest change.
-        data.add_index(schema, entry.asset, [entry.modified])
+        # Tables that grow. Each verdict and each publication asks for the newest change, and whether new values of
+        # these columns are unique.
+        for name_of_column in (entry.modified, *(column.name for column in columns if column.is_guid)):
+            data.add_index(schema, entry.asset, [name_of_column])
     order = catalog.ORDER_OF.get(entry.asset)
     if order and order != key_of(entry)[0]:
         # Rules about orders are evaluated for the changed ones alone.

@@ -13,9 +13,7 @@ import psycopg
 from psycopg.rows import TupleRow
 from pydantic import SecretStr
 
-from adventureworks import key_ranges
 from adventureworks.errors import ServiceUnavailable, StatementTimeout, Step
-from adventureworks.key_ranges import KeyRanges
 from adventureworks.postgres_address import (
     LATER_TIMEOUTS,
     TIMEOUT_STATES,
@@ -332,6 +330,7 @@ class PostgresData:
     """
 
     enforces_keys = True
+    digests_key_ranges = True
 
     def __init__(self, connection: WarehouseConnection) -> None:
         self._connection = connection
@@ -383,11 +382,6 @@ class PostgresData:
             f" from {table(schema, name)} as t"
         ).fetchone() or (0, "")
         return [int(count), digest]
-
-    def key_ranges(self, schema: str, name: str, key: Sequence[str], modified: str, since: str) -> KeyRanges | None:
-        """Return a summary of the keys of a table by range, as PostgreSQL sources do."""
-        query = key_ranges.query(table(schema, name), key, modified, since)
-        return key_ranges.summarized(self.execute(query).fetchall())
 
     def fill(self, schema: str, name: str, frame: pl.DataFrame) -> None:
         """Append a frame to a table, in the connection's transaction."""

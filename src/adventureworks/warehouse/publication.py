@@ -362,10 +362,13 @@ class StagedEffect:
         return bool(self.upserts or self.deletes or self.newly_set_aside or self.closed)
 
 
-def merge(data: Data, staged: StagedTable) -> tuple[StagedEffect, tuple[str, ...] | None]:
-    """Apply a staged change to the published table; return what changed, and in which months."""
+def merge(data: Data, staged: StagedTable, parent: StagedTable | None) -> tuple[StagedEffect, tuple[str, ...] | None]:
+    """Apply a staged change to the published table; return what changed, and in which months.
+
+    `parent`: the table with the dates of its rows, if that is another one that is staged, too.
+    """
     key, columns = staged.key, staged.column_names
-    months = _months(data, staged, staged.entry.month) if staged.entry.month else None
+    months = _months(data, staged, staged.entry.month, parent) if staged.entry.month else None
     newly_set_aside, closed = quarantine.publish(data, staged.asset)
     deletes = data.execute(
         f"delete from {staged.published} as p"
@@ -382,7 +385,7 @@ def merge(data: Data, staged: StagedTable) -> tuple[StagedEffect, tuple[str, ...
     return StagedEffect(upserts, deletes, newly_set_aside, closed), months
 
 
-def _months(data: Data, staged: StagedTable, month: MonthOf) -> tuple[str, ...]:
+def _months(data: Data, staged: StagedTable, month: MonthOf, parent: StagedTable | None) -> tuple[str, ...]:
     """Return the months of the changed rows, before and after, and of rows that enter or leave quarantine."""
     key, published = staged.key, staged.published
     changed = f"select r.* from {staged.rows} as r where not r.{quoted(SAME)}"
@@ -392,8 +395,12 @@ def _months(data: Data, staged: StagedTable, month: MonthOf) -> tuple[str, ...]:
     deleted = (
         f"select p.* from {published} as p where exists (select 1 from {staged.gone} as g where {equal(key, 'g', 'p')})"
     )
-    parts = [part for relation in (changed, before, deleted) for part in month_queries(staged.entry, relation)]
-    parts += _month_queries_of_set_aside(staged, month)
+    parts = []
+    for relation in (changed, before, deleted):
+        parents = parent.candidate_of(str(month.parent_key), f"({relation})") if parent else ""
+        parts += month_queries(staged.entry, relation, parents)
+    if not quarantine.is_empty(data, staged.asset):
+        parts += _month_queries_of_set_aside(staged, month)
     found = data.execute(
         f"select distinct to_char(m.month, 'YYYY-MM') from ({' union all '.join(parts)}) as m"
         " where m.month is not null order by 1",

@@ -96,7 +96,7 @@ def set_next_status(data: Data, entry: SourceTable, *, whole: bool, keys_unknown
     Needs `T__rows`, and `T__keys` if not `whole`.
     `keys_unknown`: the key of some bad row cannot be read, so no key can be declared gone.
     """
-    if _is_empty(data, entry.asset):
+    if is_empty(data, entry.asset):
         return
     rows = table("staging", f"{entry.asset}__rows")
     _set_next(data, entry, "repaired", f"exists (select 1 from {rows} as s where {_same_key(entry)})")
@@ -107,8 +107,8 @@ def set_next_status(data: Data, entry: SourceTable, *, whole: bool, keys_unknown
     _set_next(data, entry, "gone", f"q.next_status is null and not {present}")
 
 
-def _is_empty(data: Data, asset: str) -> bool:
-    """Return whether no row of a table is in quarantine, so that statements without an effect need not be sent."""
+def is_empty(data: Data, asset: str) -> bool:
+    """Return whether no row of a table is in quarantine, so that some statements need not be sent."""
     return data.execute("select 1 from ops.quarantined_row where asset = %s limit 1", (asset,)).fetchone() is None
 
 
@@ -169,7 +169,7 @@ def publish(data: Data, asset: str) -> tuple[int, int]:
 
     Returns the number of rows newly set aside, and the number of rows closed.
     """
-    if _is_empty(data, asset):
+    if is_empty(data, asset):
         return 0, 0
     closed = data.execute(
         "update ops.quarantined_row as q set status = next_status, next_status = null"

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import polars as pl
 
-from adventureworks.key_ranges import KeyRanges
 from adventureworks.warehouse.dialect import Parameters
 
 if TYPE_CHECKING:
@@ -51,6 +50,10 @@ class Data(Protocol):
     def enforces_keys(self) -> bool:
         """Whether the engine refuses rows that repeat the primary key of a table."""
 
+    @property
+    def digests_key_ranges(self) -> bool:
+        """Whether the engine computes the digests of `adventureworks.key_ranges`, as a PostgreSQL source does."""
+
     def execute(self, query: str, parameters: Parameters = None, /) -> Rows:
         """Run a statement in the side's transaction, and return its rows."""
 
@@ -74,12 +77,6 @@ class Data(Protocol):
 
     def written(self, schema: str, name: str, columns: Iterable[str]) -> Contents:
         """Return row count and digest of a table, which differ if other values of these columns were written."""
-
-    def key_ranges(self, schema: str, name: str, key: Sequence[str], modified: str, since: str) -> KeyRanges | None:
-        """Return a summary of the keys of a table by range; None if the engine computes other digests than a source.
-
-        `key`, `modified`: as `adventureworks.key_ranges.query` describes; `since`: what counts as recent.
-        """
 
     def columns_in(self, schema: str) -> dict[str, set[str]]:
         """Return the columns of each table and view in a schema, as the contracts spell them."""

@@ -121,6 +121,7 @@ class SnowflakeData:
     """The side of a session with the data, in Snowflake. It signs in when the first statement is sent."""
 
     enforces_keys = False
+    digests_key_ranges = False
 
     def __init__(self, settings: Settings, purpose: str) -> None:
         self._settings = settings
@@ -248,9 +249,6 @@ class SnowflakeData:
     def written(self, schema: str, name: str, columns: Iterable[str]) -> Contents:
         """Return the contents of a table: Snowflake does not tell which rows were written."""
         return self.contents(schema, name, columns)
-
-    def key_ranges(self, schema: str, name: str, key: Sequence[str], modified: str, since: str) -> None:
-        """Return None: Snowflake's hash is not that of a source."""
 
     def fill(self, schema: str, name: str, frame: pl.DataFrame) -> None:
         """Append a frame to a table: upload it to the stage as Parquet, and copy it from there by column name."""

@@ -56,10 +56,11 @@ def in_months(column: str, months: Iterable[str]) -> str:
     return f"({' or '.join(found)})" if found else "false"
 
 
-def month_queries(entry: SourceTable | Mart, relation: str) -> list[str]:
+def month_queries(entry: SourceTable | Mart, relation: str, staged_parents: str = "") -> list[str]:
     """Return queries for the business months of rows of a table or mart, as `month`; none if it has no months.
 
-    The parent that has the date may be published or staged.
+    The parent that has the date may be published or staged. `staged_parents`: a relation with those parents that rows
+    of `relation` have in the candidate, if there is one that can be read faster.
     """
     month = MonthOf(entry.dated) if isinstance(entry, Mart) else entry.month
     if month is None:
@@ -67,9 +68,9 @@ def month_queries(entry: SourceTable | Mart, relation: str) -> list[str]:
     if month.parent is None:
         return [f"select x.{quoted(month.column)} as month from ({relation}) as x"]
     return [
-        f"select h.{quoted(month.column)} as month from ({relation}) as x join {table(schema, month.parent)} as h"
+        f"select h.{quoted(month.column)} as month from ({relation}) as x join {parents} as h"
         f" on {equal([str(month.parent_key)], 'h', 'x')}"
-        for schema in ("staging", "raw")
+        for parents in (staged_parents or table("staging", month.parent), table("raw", month.parent))
     ]
 
 

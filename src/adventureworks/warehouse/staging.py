@@ -18,7 +18,6 @@ from adventureworks import key_ranges
 from adventureworks.catalog import SourceTable
 from adventureworks.columns import Column, columns_of, key_of
 from adventureworks.errors import ServiceUnavailable
-from adventureworks.key_ranges import KeyRanges
 from adventureworks.postgres_sql import quoted
 from adventureworks.warehouse import quarantine
 from adventureworks.warehouse.layout import show_published
@@ -89,19 +88,22 @@ class StagedTable:
         _recreate(data, self.keys, (*self.key_columns, modified))
         _recreate(data, self.gone, self.key_columns)
 
-    def published_ranges(self, data: Data, since: str) -> KeyRanges | None:
-        """Return a summary of the published keys by range, as a source makes it; None if they cannot be compared.
+    def ranges_query(self, since: str) -> str | None:
+        """Return the query for a summary of the published keys by range, or None if they cannot be compared by range.
 
         `since`: what counts as recent.
         """
-        by_name = {column.name: column for column in self.columns}
-        key = []
-        for name in self.key:
-            as_compared = key_ranges.as_number if by_name[name].dtype.is_integer() else key_ranges.as_time
-            if as_compared is key_ranges.as_time and (not key or not isinstance(by_name[name].dtype, pl.Datetime)):
-                return None
-            key.append(as_compared(quoted(name)))
-        return data.key_ranges("raw", self.asset, key, key_ranges.as_time(quoted(self.entry.modified)), since)
+        by_name = {column.name: column for column in self.key_columns}
+        first, *others = columns = [by_name[name] for name in self.key]
+        if not first.dtype.is_integer() or not all(
+            column.dtype.is_integer() or isinstance(column.dtype, pl.Datetime) for column in others
+        ):
+            return None
+        key = [
+            (key_ranges.as_number if column.dtype.is_integer() else key_ranges.as_time)(quoted(column.name))
+            for column in columns
+        ]
+        return key_ranges.query(self.published, key, key_ranges.as_time(quoted(self.entry.modified)), since)
 
     def keys_to_read(
         self, data: Data, before: str, most: int, within: Collection[int] | None = None
@@ -197,6 +199,10 @@ class StagedTable:
             f"(select {shown} from {self.rows} as c where {chosen}"
             f" union all select {shown} from {self.published} as c where {chosen} and {self.stays('c')})"
         )
+
+    def candidate_of(self, column: str, relation: str) -> str:
+        """Return a subquery for the candidate's rows to which rows of a relation refer by a column of the same name."""
+        return self.candidate_with([column], f"select t.{quoted(column)} from {relation} as t")
 
     def share_set_aside(self, data: Data, source_rows: int | None) -> tuple[int, int]:
         """Return how many rows are set aside, and the number of rows of which they are a share; zeros if none is.
