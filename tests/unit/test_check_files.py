@@ -94,3 +94,11 @@ def test_an_invalid_file_is_rejected(tmp_path: Path, text: str) -> None:
     (tmp_path / "T.yml").write_text(text)
     with pytest.raises(PlatformError, match=r"T\.yml"):
         declared_checks(tmp_path, "T")
+
+
+@pytest.mark.parametrize("attributes", ["{by_month: true, echoes: [3]}", "{echoes: [-1]}"])
+def test_a_rule_echoes_in_no_other_months_than_its_mart(tmp_path: Path, attributes: str) -> None:
+    rule = f"- failed rows: {{name: a_rule, attributes: {attributes}, fail query: select month from territory_sales}}"
+    check_file(tmp_path, "territory_sales").write_text(f"checks for territory_sales:\n  {rule}\n", encoding="utf-8")
+    with pytest.raises(PlatformError, match="a_rule has echoes that territory_sales does not have"):
+        declared_checks(tmp_path, "territory_sales")

@@ -190,8 +190,8 @@ def _make_table(data: Data, entry: SourceTable | Mart, present: Mapping[str, Col
     for column in columns:
         if column.name not in present.get(entry.asset, [one.name for one in columns]):
             data.execute(f"alter table {name} add column {quoted(column.name)} {column_type(column.dtype)}")
-    if entry.asset in _READ_BY_MONTH and (day := _day_column(entry)):
-        # Builds and checks of a few months would otherwise scan the whole table.
+    if (entry.asset in _READ_BY_MONTH or isinstance(entry, SourceTable)) and (day := _day_column(entry)):
+        # Builds and checks of a few months or days would otherwise scan the whole table.
         data.add_index(schema, entry.asset, [day])
     if isinstance(entry, SourceTable) and entry.month:
         # Tables that grow. Each verdict and each publication asks for the newest change, and whether new values of

@@ -20,7 +20,7 @@ orders as (
     from raw.Sales_SalesOrderHeader as h
     where
         h.SalesPersonID is not null
-        and h.SalesOrderID in (select sales_order_id from marts.fact_sales)
+        and h.SalesOrderID in (select sales_order_id from marts.fact_sales where sales_person_id is not null)
 ),
 sold as (
     select
