@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -76,9 +77,17 @@ def sides() -> Iterator[None]:
     def init(self: Any, connection: warehouse.WarehouseConnection) -> None:
         self._connection = _DataConnection(connection)
 
+    sign_in = warehouse.PostgresWarehouse.signed_in
+
+    @contextmanager
+    def signed_in(self: Any, *arguments: Any, **options: Any) -> Iterator[Any]:
+        with sign_in(self, *arguments, **options) as connection:
+            yield _DataConnection(connection)
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(warehouse._InEnvironment, "_of_environment", of_environment)
         patch.setattr(warehouse.PostgresData, "__init__", init)
+        patch.setattr(warehouse.PostgresWarehouse, "signed_in", signed_in)
         yield
 
 
