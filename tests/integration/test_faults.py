@@ -251,10 +251,10 @@ def test_a_lock_at_the_source_blocks_only_its_table(pipeline: Pipeline, monkeypa
 def test_a_deadlock_in_a_check_does_not_block_the_table(pipeline: Pipeline, tmp_path: Path) -> None:
     with pipeline.session() as session:
         session.records.execute(
-            "create function ops.fail() returns int language plpgsql as $$"
+            "create function raw.fail() returns int language plpgsql as $$"
             " begin raise 'deadlock detected' using errcode = 'deadlock_detected'; end $$"
         )
-    check = "  - failed rows:\n      name: a_b\n      fail query: select ops.fail()\n"
+    check = "  - failed rows:\n      name: a_b\n      fail query: select raw.fail()\n"
     (tmp_path / "Sales_Currency.yml").write_text(f'checks for "Sales_Currency":\n{check}')
     with pytest.raises(ServiceUnavailable, match="deadlock detected"):
         checks.run_checks(open_warehouse(pipeline.settings), tmp_path, ["Sales_Currency"], {})
