@@ -250,7 +250,7 @@ def test_a_lock_at_the_source_blocks_only_its_table(pipeline: Pipeline, monkeypa
 
 def test_a_deadlock_in_a_check_does_not_block_the_table(pipeline: Pipeline, tmp_path: Path) -> None:
     with pipeline.session() as session:
-        session.records.execute(
+        session.data.execute(
             "create function raw.fail() returns int language plpgsql as $$"
             " begin raise 'deadlock detected' using errcode = 'deadlock_detected'; end $$"
         )
