@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from typing import Any
+from collections.abc import AsyncIterator
+from typing import Any, cast
 
 import pytest
 from airflow.jobs.triggerer_job_runner import TriggerRunner, messages
@@ -44,11 +44,10 @@ class Supervisor:
 
 
 @pytest.fixture
-def at_once(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Restore Airflow's class after the test."""
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have events sent at once; Airflow's class is restored after the test."""
     monkeypatch.setattr(TriggerRunner, "__init__", TriggerRunner.__init__)
     send_events_at_once()
-    return
 
 
 @pytest.mark.usefixtures("at_once")
@@ -56,8 +55,8 @@ def test_each_event_is_sent_before_the_runners_next_round() -> None:
     async def received() -> list[object]:
         trigger, runner = Thrice(), TriggerRunner()
         supervisor = Supervisor(trigger)
-        runner.comms_decoder = supervisor
-        runner.triggers[1] = {"task": None, "is_watcher": True, "name": "thrice", "events": 0}
+        runner.comms_decoder = cast("Any", supervisor)
+        runner.triggers[1] = {"task": cast("Any", None), "is_watcher": True, "name": "thrice", "events": 0}
         # Only the trigger runs: rounds of the runner would send its events, too.
         await asyncio.wait_for(runner.run_trigger(1, trigger), timeout=10)
         return supervisor.received

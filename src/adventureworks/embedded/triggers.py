@@ -36,4 +36,4 @@ def send_events_at_once() -> None:
         create(self)
         self.events = _Events(self)
 
-    TriggerRunner.__init__ = create_with_events
+    TriggerRunner.__init__ = create_with_events  # type: ignore[method-assign]
