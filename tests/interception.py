@@ -29,7 +29,6 @@ def before_each_use(patch: pytest.MonkeyPatch, before: Callable[[], None]) -> No
     patch.setattr(engine._Cursor, "execute", wrap(engine._Cursor.execute))
     patch.setattr(engine._ServerCursor, "execute", wrap(engine._ServerCursor.execute))
     patch.setattr(engine.Records, "connect", wrap(engine.Records.connect))
-    patch.setattr(engine.Records, "address", wrap(engine.Records.address))
     original = engine.PostgresWarehouse.bulk_loader
 
     @contextmanager

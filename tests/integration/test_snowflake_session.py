@@ -66,7 +66,7 @@ def test_a_session_does_not_depend_on_the_defaults_of_the_account(
             return connect(**options)
 
         monkeypatch.setattr(snowflake.connector, "connect", recording)
-        with open_warehouse(settings).signed_in("raw", "test"):  # type: ignore[union-attr]
+        with open_warehouse(settings).signed_in("raw", "test"):
             pass
     assert requested["TIMEZONE"] == "UTC"
     assert requested["DEFAULT_NULL_ORDERING"] == "LAST"
