@@ -62,7 +62,18 @@ def test_a_run_that_scans_everything_finds_what_was_hidden_from_the_counters(
     with psycopg.connect(postgres.url(database, SUPERUSER)) as hiding:
         hiding.execute("set track_counts = off")
         hiding.execute(CHANGED)
-    assert detected(pipeline, "calendar", scan_all=True) == [OFFER]
+    pipeline.change("""update "Sales"."Currency" set "ModifiedDate" = "ModifiedDate" + interval '1 day'""")
+    assert detected(pipeline, "calendar", scan_all=True) == ["Sales_Currency", OFFER]
+
+
+def test_a_run_scans_everything_if_the_counters_show_no_change(postgres: EmbeddedPostgres, pipeline: Pipeline) -> None:
+    source._scanned.clear()
+    pipeline.ingest()
+    database = pipeline.at_source("select current_database()::text")[0][0]
+    with psycopg.connect(postgres.url(database, SUPERUSER)) as hiding:
+        hiding.execute("set track_counts = off")
+        hiding.execute(CHANGED)
+    assert detected(pipeline, "watcher") == [OFFER]
 
 
 def test_a_table_that_must_be_read_again_for_no_change_of_its_own_is_detected(pipeline: Pipeline) -> None:

@@ -85,7 +85,7 @@ def test_the_tables_are_loaded_and_what_they_lack_is_not_offered(lt: Pipeline) -
     )
     summary = summary_of_missing_tables([*states.values()])
     assert summary.startswith(f"The source does not offer {len(SOURCE_TABLES) - len(LT.feeds)} tables: ")
-    assert "\n  fact_sales, daily_sales: Production_ProductCostHistory, Sales_SalesOrderDetail.SpecialOffer" in summary
+    assert "\n  fact_sales, daily_sales, customer_days: Production_ProductCostHistory, Sales_SalesOrder" in summary
     assert Outcome([*states.values()], [], []).succeeded
     step = lt.analyse("customer_retention")
     assert isinstance(step, NothingToDo)

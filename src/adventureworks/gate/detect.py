@@ -54,9 +54,9 @@ def detect(
     """Record the changed tables in `ops.change`, and return them in groups, one for each load task.
 
     A changed table that is rolled back is recorded, but not read: it is read whole after the release.
-    A table is not even scanned if the source's counters say that it was not written since its recorded state.
-    `scan_all`: scan these, too, because counters miss what someone hides from them. `everything`: read all tables
-    whole, changed or not. `accept`: tables whose losses and unusual changes are
+    A table is not even scanned if the source's counters say that it was not written since its recorded state, unless
+    they say so of all tables. `scan_all`: scan all tables in any case, because counters miss what someone hides from
+    them. `everything`: read all tables whole, changed or not. `accept`: tables whose losses and unusual changes are
     intentional, in this run only; it extends to their publish units. Raises PlatformError if there is no such table.
     """
     accepted = _with_units(accept)
@@ -68,6 +68,11 @@ def detect(
         known = _known(session.records, identity)
         marks = {} if scan_all else {asset: last.mark for asset, last in known.items() if last.mark}
         states = _states(source, known, settings, marks)
+        if marks and all(
+            asset in known and _fingerprint(state) == known[asset].fingerprint for asset, state in states.items()
+        ):
+            # If what started this run is a change that the marks do not show, it must not start the next one, too.
+            states = _states(source, known, settings)
         read = {asset: state.fingerprint for asset, state in states.items() if isinstance(state, TableState)}
         approved = approval.use(session.records, run_id, read)
         published = publication.newest_versions(session.records, list(SOURCE_TABLES)).keys()
