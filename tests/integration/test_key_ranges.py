@@ -67,7 +67,8 @@ def staged(pipeline: Pipeline, run: str, assets: list[str]) -> dict[str, Any]:
 
 
 def test_ranges_find_what_a_comparison_of_all_keys_finds(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
-    random, compare, fewer, gone, left = Random(7), StagedTable.ranges_query, 0, 0, set()
+    random, compare, fewer, gone = Random(7), StagedTable.ranges_query, 0, 0
+    left: set[str | None] = set()
     for number in range(5 * ROUNDS):
         # Some changes are rare: go on until each kind was seen.
         if number >= ROUNDS and fewer and gone and {"repaired", "gone"} <= left:
