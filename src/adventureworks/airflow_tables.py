@@ -37,6 +37,8 @@ class DagState:
     is_paused: bool
     is_active: bool
     """Whether a run is queued or running."""
+    has_event: bool = False
+    """Whether an event was sent that starts a run."""
     failed_at: datetime | None = None
     """When the newest run ended, if it failed."""
     tried: Sequence[tuple[str, datetime | None]] = ()
@@ -133,7 +135,9 @@ def dag_states(airflow: Connection, dags: Collection[str], run_id_prefix: str) -
     """Return the state of each DAG that Airflow knows. `run_id_prefix` marks the runs that `DagState.tried` lists."""
     rows = airflow.execute(
         "select d.dag_id, d.is_paused, exists (select from dag_run as r where r.dag_id = d.dag_id"
-        " and r.state in ('queued', 'running')), (select case when r.state = 'failed' then r.end_date end"
+        " and r.state in ('queued', 'running')),"
+        " exists (select from asset_dag_run_queue as e where e.target_dag_id = d.dag_id),"
+        " (select case when r.state = 'failed' then r.end_date end"
         " from dag_run as r where r.dag_id = d.dag_id order by r.id desc limit 1),"
         " array(select r.run_id from dag_run as r where r.dag_id = d.dag_id and starts_with(r.run_id, %(prefix)s)"
         " order by r.id desc limit 20),"
@@ -143,8 +147,8 @@ def dag_states(airflow: Connection, dags: Collection[str], run_id_prefix: str) -
         {"prefix": run_id_prefix, "dags": list(dags)},
     ).fetchall()
     return {
-        dag: DagState(paused, active, failed_at, tuple(zip(run_ids, ends, strict=True)))
-        for dag, paused, active, failed_at, run_ids, ends in rows
+        dag: DagState(paused, active, has_event, failed_at, tuple(zip(run_ids, ends, strict=True)))
+        for dag, paused, active, has_event, failed_at, run_ids, ends in rows
     }
 
 

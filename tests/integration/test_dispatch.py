@@ -65,23 +65,29 @@ def airflow(pipeline: Pipeline, fresh_database: FreshDatabase) -> Airflow:
     return Airflow(fresh_database("source"), pipeline)
 
 
-def test_a_due_dag_is_started_once_after_the_grace_period_with_the_reason(
-    airflow: Airflow, started: list[Start]
-) -> None:
+def test_a_due_dag_is_started_once_with_the_reason(airflow: Airflow, started: list[Start]) -> None:
     one, other = Dispatcher(airflow.pipeline.settings), Dispatcher(airflow.pipeline.settings)
-    for dispatcher in (one, other):
-        assert airflow.start_due(dispatcher, timedelta()) == [], "an event may still start it"
-    assert airflow.start_due(one, GRACE) == [DAG]
-    assert airflow.start_due(other, GRACE) == [], "another dispatcher was first"
+    assert airflow.start_due(one, timedelta()) == [DAG], "nothing else starts it"
+    assert airflow.start_due(other, timedelta()) == [], "another dispatcher was first"
     assert [start.reason for start in started] == ["exchange_rates: its model, contract or checks changed"]
 
 
-def test_the_grace_period_is_longer_while_inputs_are_being_published(airflow: Airflow, started: list[Start]) -> None:
-    airflow.run("insert into dag_run values (1, 'daily_sales_etl', 'r', 'running', now(), null)")
+@pytest.mark.parametrize(
+    ("sign", "grace"),
+    [
+        (f"insert into asset_dag_run_queue values ('{DAG}')", GRACE),
+        ("insert into dag_run values (1, 'daily_sales_etl', 'r', 'running', now(), null)", GRACE_WHILE_INPUTS_RUN),
+    ],
+    ids=["an event was sent", "inputs are being published"],
+)
+def test_a_dag_that_an_event_may_start_is_started_after_a_grace_period(
+    airflow: Airflow, started: list[Start], sign: str, grace: timedelta
+) -> None:
+    airflow.run(sign)
     dispatcher = Dispatcher(airflow.pipeline.settings)
     assert airflow.start_due(dispatcher, timedelta()) == []
-    assert airflow.start_due(dispatcher, GRACE) == []
-    assert airflow.start_due(dispatcher, GRACE_WHILE_INPUTS_RUN) == [DAG]
+    assert airflow.start_due(dispatcher, grace - timedelta(seconds=1)) == []
+    assert airflow.start_due(dispatcher, grace) == [DAG]
     assert len(started) == 1
 
 
@@ -135,8 +141,7 @@ def test_failed_report_deliveries_are_retried(airflow: Airflow, started: list[St
     )
     with psycopg.connect(airflow.pipeline.url) as connection:
         report(connection, [finding])
-    airflow.start_due(dispatcher, timedelta())
-    assert airflow.start_due(dispatcher, GRACE) == [DAG, "financial_reporting"]
+    assert airflow.start_due(dispatcher, timedelta()) == [DAG, "financial_reporting"]
     assert started[-1].reason == "reports could not be delivered"
     with airflow.pipeline.session() as session:
         assert decide_now(airflow.pipeline.settings, session).undelivered.keys() == {"financial_reporting"}

@@ -1,17 +1,18 @@
 """The dispatcher: it starts every analysis that is due, or has reports to redeliver, and that no event has started.
 
-Events have priority, so an analysis gets a moment before it is started here. The reason why it was due is in the
-configuration of its run, where the UI shows it. A run's id encodes what it computes and the number of the attempt, so
-two dispatchers that see the same state cannot start it twice.
+Events have priority, so an analysis is not started here at once while one may still start it. The reason why it was due
+is in the configuration of its run, where the UI shows it. A run's id encodes what it computes and the number of the
+attempt, so two dispatchers that see the same state cannot start it twice.
 """
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from adventureworks.airflow_tables import active_dags
+from adventureworks.airflow_tables import DagState, active_dags
 from adventureworks.catalog import marts_of, outside_inputs, producer_of
 from adventureworks.due import Decisions
 from adventureworks.marts.plan import decide_now
@@ -22,7 +23,7 @@ from adventureworks.warehouse.session import Session
 from adventureworks.warehouse.state import is_laid_out
 
 GRACE = timedelta(seconds=2)
-"""How long an analysis may be due before it is started here, so that an event can start it first."""
+"""How long an analysis may be due before it is started here although an event was sent that starts it."""
 GRACE_WHILE_INPUTS_RUN = timedelta(seconds=4)
 """The same while a run that publishes its inputs has not ended, as its events are still to come."""
 
@@ -49,18 +50,28 @@ class Dispatcher:
         """Start what is due now and return what was started."""
         if not is_laid_out(session.records):
             return []
-        decisions = decide_now(self._settings, session)
-        ready = may_start(decisions, states_of(airflow, decisions.runnable), now) if decisions.runnable else {}
-        self._startable_since = {dag: self._startable_since.get(dag, now) for dag in ready}
-        if not ready:
-            return []
+        # Read first: the events of a run that has ended by now are then known, too.
         active = active_dags(airflow)
+        decisions = decide_now(self._settings, session)
+        if not decisions.runnable:
+            self._startable_since = {}
+            return []
+        states = states_of(airflow, decisions.runnable)
+        ready = may_start(decisions, states, now)
+        self._startable_since = {dag: self._startable_since.get(dag, now) for dag in ready}
         return [
             start
             for dag, run_id in ready.items()
-            if now - self._startable_since[dag] >= (GRACE_WHILE_INPUTS_RUN if _sources_of(dag) & active else GRACE)
+            if now - self._startable_since[dag] >= _grace(dag, states[dag], active)
             if _trigger(start := Start(dag, run_id, _reason(dag, decisions)))
         ]
+
+
+def _grace(dag: str, state: DagState, active: Collection[str]) -> timedelta:
+    """Return how long an analysis may be due before it is started here."""
+    if not _sources_of(dag).isdisjoint(active):
+        return GRACE_WHILE_INPUTS_RUN
+    return GRACE if state.has_event else timedelta()
 
 
 def _sources_of(dag: str) -> frozenset[str]:
