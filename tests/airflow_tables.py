@@ -9,7 +9,7 @@ import psycopg
 USED = {
     "dag": ("dag_id", "is_paused", "is_stale", "next_dagrun_create_after"),
     "dag_run": ("id", "dag_id", "run_id", "state", "queued_at", "end_date", "start_date"),
-    "asset_dag_run_queue": ("target_dag_id",),
+    "asset_dag_run_queue": ("target_dag_id", "created_at"),
     "task_instance": ("dag_id", "task_id", "run_id", "state", "end_date"),
     "job": ("job_type", "latest_heartbeat"),
     "xcom": ("dag_run_id", "key", "value", "timestamp"),

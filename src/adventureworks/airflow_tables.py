@@ -152,6 +152,17 @@ def dag_states(airflow: Connection, dags: Collection[str], run_id_prefix: str) -
     }
 
 
+def waiting_event(airflow: Connection, dag: str) -> datetime | None:
+    """Return when the newest event was sent that is to start a DAG, if it is neither paused nor has an active run."""
+    row = airflow.execute(
+        "select max(e.created_at) from asset_dag_run_queue as e join dag as d on d.dag_id = e.target_dag_id"
+        " where d.dag_id = %s and not d.is_paused and not d.is_stale and not exists (select from dag_run as r"
+        " where r.dag_id = d.dag_id and r.state in ('queued', 'running'))",
+        (dag,),
+    ).fetchone()
+    return row[0] if row else None
+
+
 def active_dags(airflow: Connection) -> frozenset[str]:
     """Return the DAGs that have a queued or running run."""
     rows = airflow.execute("select distinct dag_id from dag_run where state in ('queued', 'running')").fetchall()

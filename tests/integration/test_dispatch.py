@@ -9,6 +9,7 @@ import psycopg
 import pytest
 
 from adventureworks.airflow_tables import has_work
+from adventureworks.catalog import INGESTION
 from adventureworks.errors import Step
 from adventureworks.incidents import Finding, events
 from adventureworks.incidents.ledger import PER_MONTH, report, resolve_rules, task_rule
@@ -89,6 +90,18 @@ def test_a_dag_that_an_event_may_start_is_started_after_a_grace_period(
     assert airflow.start_due(dispatcher, grace - timedelta(seconds=1)) == []
     assert airflow.start_due(dispatcher, grace) == [DAG]
     assert len(started) == 1
+
+
+def test_the_ingestion_is_started_if_airflow_holds_its_event_back(airflow: Airflow, started: list[Start]) -> None:
+    airflow.run("insert into dag values (%s, false, false)", INGESTION)
+    airflow.run("insert into asset_dag_run_queue values (%s, %s)", INGESTION, NOW)
+    airflow.run("insert into dag_run values (1, %s, 'r', 'running', now(), null)", INGESTION)
+    one, other = Dispatcher(airflow.pipeline.settings), Dispatcher(airflow.pipeline.settings)
+    assert INGESTION not in airflow.start_due(one, GRACE), "the event waits for the run"
+    airflow.run("update dag_run set state = 'success'")
+    assert INGESTION not in airflow.start_due(one, GRACE / 2)
+    assert INGESTION in airflow.start_due(one, GRACE)
+    assert INGESTION not in airflow.start_due(other, GRACE), "another dispatcher was first"
 
 
 @pytest.mark.parametrize(

@@ -12,12 +12,12 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from adventureworks.airflow_tables import DagState, active_dags
-from adventureworks.catalog import marts_of, outside_inputs, producer_of
+from adventureworks.airflow_tables import DagState, active_dags, waiting_event
+from adventureworks.catalog import INGESTION, marts_of, outside_inputs, producer_of
 from adventureworks.due import Decisions
 from adventureworks.marts.plan import decide_now
 from adventureworks.settings import Settings
-from adventureworks.starts import may_start, states_of
+from adventureworks.starts import RUN_ID_PREFIX, may_start, states_of
 from adventureworks.warehouse.postgres import Connection
 from adventureworks.warehouse.session import Session
 from adventureworks.warehouse.state import is_laid_out
@@ -48,23 +48,37 @@ class Dispatcher:
 
     def round(self, session: Session, airflow: Connection, now: datetime) -> list[Start]:
         """Start what is due now and return what was started."""
+        held = _start_held_ingestion(airflow, now)
         if not is_laid_out(session.records):
-            return []
+            return held
         # Read first: the events of a run that has ended by now are then known, too.
         active = active_dags(airflow)
         decisions = decide_now(self._settings, session)
         if not decisions.runnable:
             self._startable_since = {}
-            return []
+            return held
         states = states_of(airflow, decisions.runnable)
         ready = may_start(decisions, states, now)
         self._startable_since = {dag: self._startable_since.get(dag, now) for dag in ready}
-        return [
+        return held + [
             start
             for dag, run_id in ready.items()
             if now - self._startable_since[dag] >= _grace(dag, states[dag], active)
             if _trigger(start := Start(dag, run_id, _reason(dag, decisions)))
         ]
+
+
+def _start_held_ingestion(airflow: Connection, now: datetime) -> list[Start]:
+    """Start the ingestion if the watcher has sent an event and Airflow does not start it; return what was started.
+
+    Airflow holds events of a DAG back until its next run ends if its file is parsed while its only run is active
+    (apache/airflow issues 56050 and 73032). Analyses are due then; the ingestion would wait for its calendar.
+    """
+    sent = waiting_event(airflow, INGESTION)
+    if sent is None or now - sent < GRACE:
+        return []
+    start = Start(INGESTION, f"{RUN_ID_PREFIX}{sent:%Y%m%dT%H%M%S.%f}", "Airflow holds back an event that starts it")
+    return [start] if _trigger(start) else []
 
 
 def _grace(dag: str, state: DagState, active: Collection[str]) -> timedelta:
@@ -97,7 +111,8 @@ def _trigger(start: Start) -> bool:
         trigger_dag(
             start.dag,
             run_id=start.run_id,
-            conf={"due": start.reason},
+            # The ingestion has options of its own.
+            conf=None if start.dag == INGESTION else {"due": start.reason},
             triggered_by=DagRunTriggeredByType.CLI,
             triggering_user_name="adventureworks watch",
         )
