@@ -128,7 +128,7 @@ class CheckedSchema:
 def checked_schema(warehouse: Warehouse, schema: str, *, nested_loops: bool = True) -> Iterator[CheckedSchema]:
     """Open a schema of the warehouse for all scans of one gate.
 
-    `nested_loops`: whether PostgreSQL may join by them where it could do otherwise (`postgres.WITHOUT_NESTED_LOOPS`).
+    `nested_loops`: whether PostgreSQL may join by them where it could do otherwise (see `PostgresWarehouse.signed_in`).
     """
     if isinstance(warehouse, PostgresWarehouse):
         with warehouse.signed_in(schema, "check", nested_loops=nested_loops) as connected:
