@@ -517,7 +517,7 @@ def test_every_column_has_an_origin_including_counts() -> None:
     counted = {
         ("daily_sales", "orders"): ("fact_sales", "sales_order_id"),
         ("daily_sales", "average_order_value"): ("fact_sales", "sales_order_id"),
-        ("sales_person_performance", "orders"): ("Sales_SalesOrderHeader", "SalesOrderID"),
+        ("sales_person_performance", "orders"): ("fact_sales", "sales_order_id"),
         ("currency_sales", "orders"): ("fact_sales", "sales_order_id"),
         ("card_usage", "order_share"): ("fact_sales", "sales_order_id"),
         ("production_costs", "work_orders"): ("Production_WorkOrder", "WorkOrderID"),

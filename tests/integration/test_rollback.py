@@ -81,6 +81,21 @@ def delete_an_order(pipeline: Pipeline) -> None:
     change_orders(pipeline, order, *(f'delete from raw."{name}" where "SalesOrderID" = %s' for name in (LINES, HEADER)))
 
 
+def move_an_order(pipeline: Pipeline) -> None:
+    """Give the newest order of a sales person to another one, two months earlier."""
+    [(order, other)] = pipeline.published(
+        "select sales_order_id, (select min(o.sales_person_id) from marts.fact_sales as o"
+        " where o.sales_person_id <> f.sales_person_id) from marts.fact_sales as f"
+        " where sales_person_id is not null order by order_date desc, sales_order_id limit 1"
+    )
+    change_orders(
+        pipeline,
+        order,
+        f'update raw."{HEADER}" set "OrderDate" = "OrderDate" - interval \'2 months\', "SalesPersonID" = {other}'
+        ' where "SalesOrderID" = %s',
+    )
+
+
 def publish(pipeline: Pipeline, change: Callable[[Pipeline], None]) -> None:
     change(pipeline)
     assert pipeline.settle(DAG) == [DAG]
@@ -127,6 +142,17 @@ def test_readers_see_any_earlier_version_of_the_whole_analysis_and_readers_of_it
     capsys.readouterr()
     show(pipeline.settings, "daily_sales", everything=False, as_json=False)
     assert "fact_sales was rolled back to version 1 by ann: wrong quantities" in capsys.readouterr().out
+
+
+def test_sales_of_people_follow_the_restored_facts(pipeline: Pipeline) -> None:
+    dag, marts = "sales_person_performance", ("sales_person_performance", "quota_pace")
+    before = {mart: rows(pipeline, mart) for mart in marts}
+    publish(pipeline, move_an_order)
+    assert pipeline.settle(dag) == [dag]
+    assert {mart: rows(pipeline, mart) for mart in marts} != before
+    roll_back(pipeline, 1)
+    assert pipeline.settle(DAG, dag) == [dag], "the header still has the other person and date"
+    assert {mart: rows(pipeline, mart) for mart in marts} == before
 
 
 def test_versions_of_other_business_dates_are_restored(pipeline: Pipeline) -> None:

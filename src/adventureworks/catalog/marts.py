@@ -5,11 +5,6 @@ from datetime import timedelta
 from adventureworks.catalog import source
 from adventureworks.catalog.entries import Analysis, History, Mart, Newest, Part, Period
 
-_COMPLETE_SALES = Part(
-    "fact_sales",
-    "complete_sales",
-    ("channel", "last_month", "booking_month", "sales_order_id", "customer_id", "product_id", "revenue", "cogs"),
-)
 _COMPLETE_CUSTOMER_DAYS = Part(
     "customer_days",
     "complete_customer_days",

@@ -52,7 +52,6 @@ Read = Callable[[str], pl.DataFrame]
 """Returns the rows of one of a package's SELECTs, by the name of its file."""
 
 
-@cache
 def is_sql(mart: Mart) -> bool:
     """Return whether the mart's model is one SELECT; otherwise a package computes it."""
     return (_home(mart) / f"{mart.name}.sql").is_file()
@@ -214,7 +213,6 @@ def _stamped(*files: Path) -> _Stamped:
     return tuple((file, os.stat(file).st_mtime_ns) for file in sorted(map(str, files)) if os.path.exists(file))
 
 
-@cache
 def _domains_with_packages() -> frozenset[str]:
     return frozenset(mart.domain for mart in MARTS.values() if not is_sql(mart))
 

@@ -1,8 +1,8 @@
 """The tables and views of the warehouse, created from the catalogue and the contracts.
 
 `prepare` is safe to call at any time: it does nothing if the contracts have not changed since the last call. It only
-adds, such as a new column of a contract, and never drops published rows. When the columns of a table or mart change, it
-drops the kept rows of its earlier versions, which can no longer be restored.
+adds, such as a new column of a contract, and never drops published rows. It drops views that nothing reads any more, and,
+when the columns of a table or mart change, the kept rows of its earlier versions, which can no longer be restored.
 """
 
 from __future__ import annotations
@@ -33,13 +33,14 @@ SHARED_VIEWS = (
     "booking_delay.sql",
     "channel_month.sql",
     "sales_month.sql",
-    "complete_sales.sql",
     "complete_customer_days.sql",
     "complete_territory_sales.sql",
     "recent_baskets.sql",
     "vendor_offer.sql",
 )
 """The files of the views that several marts read, each after those that it reads."""
+RETIRED_VIEWS = ("complete_sales",)
+"""Views of earlier versions that nothing reads any more."""
 
 _READ_BY_MONTH = frozenset(asset for mart in catalog.MARTS.values() for asset in mart.by_month)
 
@@ -88,6 +89,8 @@ def prepare(session: Session) -> None:
         kept.make_table(session.data, without_table)
     for shared in SHARED_VIEWS:
         session.data.execute(_text(shared))
+    for retired in RETIRED_VIEWS:
+        session.data.execute(f"drop view if exists {table('staging', retired)}")
     session.records.execute("delete from ops.layout")
     session.records.execute("insert into ops.layout (digest) values (%s)", (digest,))
 

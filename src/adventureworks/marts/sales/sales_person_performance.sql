@@ -13,26 +13,26 @@ with quotas as (
     where cast(q.QuotaDate as date) <= :as_of
 ),
 orders as (
-    select
-        h.SalesPersonID as sales_person_id,
-        cast(h.OrderDate as date) as order_date,
-        h.SubTotal as amount
-    from raw.Sales_SalesOrderHeader as h
-    where
-        h.SalesPersonID is not null
-        and h.SalesOrderID in (select sales_order_id from marts.fact_sales where sales_person_id is not null)
+    select distinct
+        f.sales_order_id,
+        f.sales_person_id,
+        f.order_date
+    from marts.fact_sales as f
+    where f.sales_person_id is not null
 ),
 sold as (
     select
         q.sales_person_id,
         q.quota_date,
         count(*) as orders,
-        cast(sum(cast(o.amount as decimal(38, 4))) as decimal(38, 4)) as sales
+        cast(sum(cast(h.SubTotal as decimal(38, 4))) as decimal(38, 4)) as sales
     from quotas as q
     inner join orders as o
         on q.sales_person_id = o.sales_person_id
         and o.order_date >= q.quota_date
         and o.order_date < q.period_end
+    inner join raw.Sales_SalesOrderHeader as h
+        on o.sales_order_id = h.SalesOrderID
     group by q.sales_person_id, q.quota_date
 ),
 performance as (
