@@ -1,8 +1,8 @@
 """The tables and views of the warehouse, created from the catalogue and the contracts.
 
 `prepare` is safe to call at any time: it does nothing if the contracts have not changed since the last call. It only
-adds, such as a new column of a contract, and never drops published rows. It drops views that nothing reads any more, and,
-when the columns of a table or mart change, the kept rows of its earlier versions, which can no longer be restored.
+adds, such as a new column of a contract, and never drops published rows. It drops views that nothing reads any more,
+and when the columns of a table or mart change, the kept rows of its earlier versions, which can no longer be restored.
 """
 
 from __future__ import annotations
