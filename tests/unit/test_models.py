@@ -1,6 +1,7 @@
 """The SQL of the models: every SELECT uses only what both engines interpret alike, and the lint finds what does not."""
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -108,3 +109,10 @@ def test_an_invalid_model_is_reported_with_its_mart(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(models, "queries_of", lambda mart: {mart.name: query})
     with pytest.raises(PlatformError, match="The model of territory_sales is not a valid SELECT"):
         models.rendered(MARTS["territory_sales"], "territory_sales")
+
+
+def test_digests_do_not_depend_on_where_the_folder_of_the_checks_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    checks = REPOSITORY / "checks" / "marts"
+    monkeypatch.chdir(checks.parent)
+    # These names sort before and after the folder of the models.
+    assert models.digests(checks) == models.digests(Path("marts"))

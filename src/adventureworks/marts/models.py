@@ -196,21 +196,27 @@ def digests(checks: Path) -> dict[str, str]:
     contract only after a restart, because contracts are imported.
     """
     # A package may use any Python module of its domain.
-    modules = {domain: _stamped(*(_HERE / domain).rglob("*.py"), *_SHARED) for domain in _domains_with_packages()}
+    modules = {
+        domain: _stamped(*sorted((_HERE / domain).rglob("*.py")), *_SHARED) for domain in _domains_with_packages()
+    }
     return {
         mart.name: _digest(
             mart,
             _stamped(_home(mart) / f"{mart.name}.sql", checks / f"{mart.name}.yml")
             if is_sql(mart)
-            else modules[mart.domain] + _stamped(*(_home(mart) / mart.name).glob("*.sql"), checks / f"{mart.name}.yml"),
+            else modules[mart.domain]
+            + _stamped(*sorted((_home(mart) / mart.name).glob("*.sql")), checks / f"{mart.name}.yml"),
         )
         for mart in MARTS.values()
     }
 
 
 def _stamped(*files: Path) -> _Stamped:
-    """Return those of these files that exist, each with the time of its last change."""
-    return tuple((file, os.stat(file).st_mtime_ns) for file in sorted(map(str, files)) if os.path.exists(file))
+    """Return those of these files that exist, in the given order, each with the time of its last change.
+
+    The order must not depend on where the folders are, or the digests would.
+    """
+    return tuple((str(file), os.stat(file).st_mtime_ns) for file in files if os.path.exists(file))
 
 
 def _domains_with_packages() -> frozenset[str]:
