@@ -14,6 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from adventureworks.cli import main
+from adventureworks.settings import settings
 
 _PROCESSES = get_context("forkserver")
 # They must not be used before the fork, because thread pools do not survive it.
@@ -40,6 +41,8 @@ def run(
 def _run(arguments: tuple[str, ...], environment: dict[str, str], output: Path, errors: Path) -> None:
     os.environ.clear()
     os.environ.update(environment)
+    # The tests of chaos have modules preloaded, too, of which one reads the settings.
+    settings.cache_clear()
     for path, stream in ((output, sys.stdout), (errors, sys.stderr)):
         with path.open("wb") as file:
             os.dup2(file.fileno(), stream.fileno())

@@ -99,12 +99,10 @@ def running(folder: Path) -> Iterator[subprocess.Popen[str]]:
     EmbeddedPostgres(home.path).stop(for_all=True)
 
 
-def is_platform_process(process: psutil.Process) -> bool:
-    """Return whether it is one of the platform's own processes; one that has ended is not."""
-    try:
-        return "sleeps" not in " ".join(process.cmdline())
-    except psutil.NoSuchProcess:
-        return False
+def runs_a_task(home: Home) -> bool:
+    """Return whether a worker of the scheduler runs a task."""
+    commands = [" ".join(process.as_dict(["cmdline"])["cmdline"]) for process in marked_processes(home)]
+    return any(re.match("airflow worker -- [0-9a-f]{8}-", command) for command in commands)
 
 
 def test_platform_from_start_to_kill(
@@ -153,10 +151,10 @@ def test_platform_from_start_to_kill(
     assert postgres.url("airflow") == address
     assert not any(process.is_running() for process in tasks)
 
+    wait_for(lambda: runs_a_task(home))
     running.kill()
     running.wait()
-    wait_for(lambda: not postgres.running())
-    wait_for(lambda: not [one for one in marked_processes(home) if is_platform_process(one)])
+    wait_for(lambda: not postgres.running() and not marked_processes(home))
     assert home.holder("run") is None
 
 

@@ -24,6 +24,7 @@ from contextlib import suppress
 from importlib import import_module
 from typing import IO, NoReturn
 
+import psutil
 from setproctitle import setproctitle
 
 from adventureworks.embedded.launch import end_with_parent
@@ -31,6 +32,8 @@ from adventureworks.embedded.launch import end_with_parent
 MESSAGE_BYTES = 65_536
 LOST = -int(signal.SIGTERM)
 """The exit status that is reported for a service whose parent has died, because this signal ends it then."""
+GRACE_SECONDS = 1.5
+"""How long a process may take to end after it was asked to, before it is killed."""
 
 Start = Callable[[Sequence[str], int], "subprocess.Popen[bytes]"]
 """Starts a program that inherits a file descriptor."""
@@ -139,24 +142,32 @@ class _Children:
         self._ended, self._note = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(self._note, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.signal(signal.SIGTERM, lambda *_: self._end())
+        self._running: set[int] = set()
 
     def serve(self) -> Sequence[str]:
         """Return, in each fork, the command that it is to run. It does not return in the parent, which exits."""
-        while True:
-            ready, _, _ = select.select([self._connection.fileno(), self._ended], [], [])
-            if self._ended in ready:
-                self._report()
-            if self._connection.fileno() in ready and (command := self._fork()) is not None:
-                return command
+        with suppress(ConnectionError):
+            while True:
+                ready, _, _ = select.select([self._connection.fileno(), self._ended], [], [])
+                if self._ended in ready:
+                    self._report()
+                if self._connection.fileno() in ready and (command := self._fork()) is not None:
+                    return command
+        self._end()
 
     def _fork(self) -> Sequence[str] | None:
         message, logs, *_ = socket.recv_fds(self._connection, MESSAGE_BYTES, 1)
         if not message:
-            sys.exit()
+            raise ConnectionResetError
+        # In the fork, the handler of this process must not run.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
         parent, pid = os.getpid(), os.fork()
         if pid == 0:
             signal.set_wakeup_fd(-1)
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            for number in (signal.SIGCHLD, signal.SIGTERM):
+                signal.signal(number, signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
             for descriptor in (self._ended, self._note, self._connection.detach()):
                 os.close(descriptor)
             os.setsid()
@@ -166,6 +177,8 @@ class _Children:
             os.close(logs[0])
             command: list[str] = json.loads(message)
             return command
+        self._running.add(pid)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
         os.close(logs[0])
         self._tell(pid=pid)
         return None
@@ -174,7 +187,24 @@ class _Children:
         os.read(self._ended, MESSAGE_BYTES)
         with suppress(ChildProcessError):
             while (ended := os.waitpid(-1, os.WNOHANG))[0]:
+                self._running.discard(ended[0])
                 self._tell(pid=ended[0], status=os.waitstatus_to_exitcode(ended[1]))
+
+    def _end(self) -> NoReturn:
+        """End all forks and what they have started, then this process.
+
+        It does so also if the supervisor dies: a scheduler would otherwise wait for the end of its tasks, without their
+        database.
+        """
+        services = [psutil.Process(pid) for pid in self._running if psutil.pid_exists(pid)]
+        for service in services:
+            service.terminate()
+        psutil.wait_procs(services, timeout=GRACE_SECONDS)
+        for pid in psutil.pids():
+            with suppress(OSError):
+                if os.getsid(pid) in self._running:
+                    os.kill(pid, signal.SIGKILL)
+        os._exit(128 + signal.SIGTERM)
 
     def _tell(self, **facts: int) -> None:
         self._connection.send(json.dumps(facts).encode())

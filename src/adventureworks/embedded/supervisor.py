@@ -19,7 +19,7 @@ from pathlib import Path
 import psutil
 
 from adventureworks.embedded.account import Account
-from adventureworks.embedded.forking import Forked, Parent
+from adventureworks.embedded.forking import GRACE_SECONDS, Forked, Parent
 from adventureworks.embedded.home import Home, disk_full, limit_log, open_log
 from adventureworks.embedded.postgres import EmbeddedPostgres
 from adventureworks.errors import PlatformError, ServiceUnavailable
@@ -173,7 +173,7 @@ class Supervisor:
         leftovers = marked_processes(self._home, session)
         for process in leftovers:
             _signal(process, signal.SIGTERM)
-        _, alive = psutil.wait_procs(leftovers, timeout=1.5 if leftovers else 0)
+        _, alive = psutil.wait_procs(leftovers, timeout=GRACE_SECONDS if leftovers else 0)
         for process in alive:
             _signal(process, signal.SIGKILL)
         psutil.wait_procs(alive, timeout=5)

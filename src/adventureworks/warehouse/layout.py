@@ -158,9 +158,10 @@ def digest_of_files() -> str:
     here, registry = Path(str(resources.files(__package__))), Path(catalog.__file__).parent
     digest = hashlib.sha256()
     comments = Path(dictionary.__file__)
-    defining = [*folder.rglob("*.py"), *here.rglob("*.sql"), *here.rglob("*.py"), *registry.glob("*.py"), comments]
-    for path in sorted(defining):
-        digest.update(path.read_bytes())
+    # The order must not depend on where the packages are installed.
+    for files in (folder.rglob("*.py"), here.rglob("*.sql"), here.rglob("*.py"), registry.glob("*.py"), [comments]):
+        for path in sorted(files):
+            digest.update(path.read_bytes())
     return digest.hexdigest()
 
 
