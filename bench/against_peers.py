@@ -17,9 +17,8 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from functools import partial
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from statistics import median
 
@@ -27,16 +26,15 @@ import psutil
 import psycopg
 from psycopg import sql
 
-from adventureworks.cli.reading import services
 from adventureworks.embedded.home import Home
 from adventureworks.embedded.postgres import EmbeddedPostgres
-from adventureworks.settings import Settings
-from bench.new_day import Cycle, measure
+from bench.growth import SCALE, Growth, measure_growth
+from bench.new_day import Cycle
 from bench.pages import page_times
+from bench.platform_runs import POLLED_S, first_run, measured_days, running, table
 from bench.waterfall import picture
 
 HOST, PORT, LOGIN = "127.0.0.1", os.environ.get("PEER_PORT", "55611"), "peer"
-POLLED_S = "2"
 SCHEMAS = ("HumanResources", "Person", "Production", "Purchasing", "Sales")
 PEERS = {
     "dlt + dbt, tests included": ("peer.dlt", "peer.dbt_build"),
@@ -44,7 +42,6 @@ PEERS = {
     "bare SQL, no checks": ("limit.load_and_marts", "limit.refresh"),
 }
 """Peer -> the steps whose times are added up."""
-ORDERS, SAMPLE = "SalesOrderHeader", "2014-01-01"
 RESULT = Path(__file__).parents[1] / "docs" / "performance.md"
 PICTURE = RESULT.parent / "images" / "new-day.svg"
 SETTLED_S, IDLE_S = 15.0, 60.0
@@ -78,77 +75,6 @@ def copy_source() -> None:
             connection.execute(statement.format(sql.Identifier(schema.lower()), sql.Identifier(schema)))
 
 
-def add_day(source: str) -> None:
-    """Commit one business day in the source: 96 online and 4 reseller orders with their lines, like earlier ones."""
-    with psycopg.connect(source) as connection:
-        connection.execute(
-            f"""
-            create temp table copied on commit drop as
-            select x.old, last.id + row_number() over (order by x.old) as new, last.day, last.modified
-            from (
-                select "SalesOrderID" as old, "OnlineOrderFlag" as online,
-                    row_number() over (partition by "OnlineOrderFlag" order by random()) as place
-                from "Sales"."{ORDERS}" where "OrderDate" >= '{SAMPLE}' and "OrderDate" < '2014-07-01'
-            ) as x, (
-                select max("SalesOrderID") as id, max("OrderDate") + interval '1 day' as day,
-                    max("ModifiedDate") + interval '1 day' as modified from "Sales"."{ORDERS}"
-            ) as last
-            where x.place <= case when x.online then 96 else 4 end"""
-        )
-        changed = {
-            "SalesOrderID": "c.new",
-            "OrderDate": "c.day",
-            "DueDate": "c.day + interval '12 days'",
-            "ShipDate": "c.day + interval '7 days'",
-            "SalesOrderNumber": "'SO' || c.new",
-            "ModifiedDate": "c.modified",
-            "rowguid": "gen_random_uuid()",
-            "SalesOrderDetailID": '(select max("SalesOrderDetailID") from "Sales"."SalesOrderDetail")'
-            ' + row_number() over (order by x."SalesOrderDetailID")',
-        }
-        for name in (ORDERS, "SalesOrderDetail"):
-            described = connection.execute(f'select * from "Sales"."{name}" limit 0').description or ()
-            columns = [column.name for column in described]
-            values = ", ".join(changed.get(column, f'x."{column}"') for column in columns)
-            listed = ", ".join(f'"{column}"' for column in columns)
-            connection.execute(
-                f'insert into "Sales"."{name}" ({listed}) select {values} from "Sales"."{name}" as x'
-                ' join copied as c on c.old = x."SalesOrderID"'
-            )
-
-
-def environment_of(home: Path) -> dict[str, str]:
-    """Return the environment of a platform with its own home."""
-    return {**os.environ, "ADVENTUREWORKS_HOME": str(home), "ADVENTUREWORKS_WATCH_SECONDS": POLLED_S}
-
-
-@contextmanager
-def running(home: Path) -> Iterator[tuple[float, int]]:
-    """Run a platform that follows the source; yield the seconds until it was ready and its process id."""
-    began = time.monotonic()
-    command = [sys.executable, "-m", "adventureworks.cli", "run", "--source", url_of("ours")]
-    with subprocess.Popen(command, env=environment_of(home), stdout=subprocess.PIPE, text=True) as platform:
-        assert platform.stdout is not None
-        for line in platform.stdout:
-            if line.startswith("Up and following"):
-                break
-        else:
-            raise RuntimeError("the platform ended")
-        try:
-            yield time.monotonic() - began, platform.pid
-        finally:
-            platform.terminate()
-            platform.communicate(timeout=60)
-
-
-def first_run(home: Path) -> float:
-    """Return the seconds of a first run until everything is fresh, including reports."""
-    began = time.monotonic()
-    command = [sys.executable, "-m", "adventureworks.cli", "run", "--once", "--source", url_of("ours")]
-    subprocess.run(command, env=environment_of(home), check=True, stdout=subprocess.DEVNULL)
-    return time.monotonic() - began
-
-
 def measure_idle(home: Path, platform: int) -> tuple[float, float]:
     """Return the share of a processor and the gigabytes of memory that an idle platform uses.
 
@@ -175,18 +101,13 @@ def measure_idle(home: Path, platform: int) -> tuple[float, float]:
     return share, total(lambda process: process.memory_full_info().pss) / 1e9
 
 
-def table(headings: list[str], rows: dict[str, list[str]]) -> str:
-    """Return a table in Markdown."""
-    lines = [["", *headings], ["---"] * (len(headings) + 1), *([name, *cells] for name, cells in rows.items())]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
 def page_of(
     whole: dict[str, float],
     days: list[dict[str, float]],
     ready: float,
     idle: tuple[float, float],
     cycles: list[Cycle],
+    growth: Growth,
     pages: Mapping[str, float],
 ) -> str:
     """Return the page: a table, the waterfall of the last day, and the times of the dashboard's pages."""
@@ -211,6 +132,10 @@ PostgreSQL database with the real data. The platform's figures ("ours") include 
 platform keeps running, idle, while they process their days. {os.cpu_count()} processors; medians of {len(cycles)} days.
 
 {table(names, rows)}
+
+The same with ten times the business, whose sources are generated (`bench/growth.py`):
+
+{growth}
 
 Timeline of one of these days:
 
@@ -241,20 +166,19 @@ def main() -> None:
         whole = measure_peers(peers, work, "full")
         copy_source()
         print("The platform, from scratch", flush=True)
-        whole["ours"] = first_run(home)
+        whole["ours"] = first_run(home, url_of("ours"))
         days, cycles = [], []
-        with running(home) as (ready, process), services(Settings(home=home)) as ends:
-            stated = Settings(home=home, warehouse_url=ends.warehouse_url)
-            measured = partial(measure, stated, ends.metadata_url.get_secret_value())
-            for number in range(count):
-                print(f"Day {number + 1} of {count}", flush=True)
-                cycles.append(measured(partial(add_day, url_of("ours"))))
-                days.append({**measure_peers(peers, work, "day"), "ours": cycles[-1].last_mart})
+        with running(home, url_of("ours")) as (ready, process):
+            for cycle in measured_days(home, url_of("ours"), count):
+                cycles.append(cycle)
+                days.append({**measure_peers(peers, work, "day"), "ours": cycle.last_mart})
             print("The dashboard", flush=True)
             pages = page_times(Home(home))
             print("The platform, idle", flush=True)
             idle = measure_idle(home, process)
-    page = page_of(whole, days, ready, idle, cycles, pages)
+    print("The platform on generated sources", flush=True)
+    growth = measure_growth(SCALE, count)
+    page = page_of(whole, days, ready, idle, cycles, growth, pages)
     print(page)
     PICTURE.write_text(picture(cycles[-1]), encoding="utf-8")
     RESULT.write_text(page, encoding="utf-8")

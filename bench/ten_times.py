@@ -39,7 +39,7 @@ from adventureworks.settings import Settings
 from adventureworks.source import embedded
 from adventureworks.warehouse.postgres import reuse_connections
 from adventureworks_sample import generate
-from bench.against_peers import add_day, table
+from bench.platform_runs import add_day, table
 
 TIMES = 10
 SEED = 1
