@@ -94,9 +94,11 @@ def address_table(company: Company, known: Towns, homes: Addresses, modified: Da
     """Return the table with one row per address, AddressID from 1 on."""
     number = len(homes.town)
     draw = Draw(company.seed, "Person_Address")
-    # A house number is reused only with another kind of street, so that all addresses are distinct.
+    # A house number is reused only with another kind of street, so that all addresses are distinct. When all kinds have
+    # been used, the numbers continue.
     block = np.arange(number) // _HOUSE_NUMBERS
-    house = draw.shuffled(_HOUSE_NUMBERS)[np.arange(number) % _HOUSE_NUMBERS] + 1
+    higher = _HOUSE_NUMBERS * (block * 2 // len(STREET_KINDS))
+    house = draw.shuffled(_HOUSE_NUMBERS)[np.arange(number) % _HOUSE_NUMBERS] + 1 + higher
     kind = (block * 2 + draw.below(number, 2)) % len(STREET_KINDS)
     street = words(STREETS, draw.below(number, len(STREETS)))
     flat = joined("Apt. ", digits(draw.between(number, 1, 99)))

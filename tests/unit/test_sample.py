@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 from xml.etree import ElementTree
 
+import numpy as np
 import polars as pl
 import pyarrow as pa
 import pytest
@@ -18,6 +19,8 @@ from adventureworks.gate.checks import references
 from adventureworks.gate.contract import validate
 from adventureworks.settings import PROJECT_ROOT
 from adventureworks_sample import generate
+from adventureworks_sample.places import address_table, addresses, towns
+from adventureworks_sample.world import Company
 
 CHECKS = PROJECT_ROOT / "checks" / "source"
 BIKES = 1
@@ -101,6 +104,15 @@ def test_keys_and_names_are_unique_and_references_hold(scale: float) -> None:
             assert orphans.is_empty(), (reference, orphans.head(3))
             found += 1
     assert found >= 90
+
+
+def test_addresses_of_a_large_company_are_unique() -> None:
+    large, rng = Company(scale=10, seed=1), np.random.default_rng(1)
+    known = towns(large)
+    places = addresses(large, known, rng.integers(1, 11, size=200_000))
+    _, table = address_table(large, known, places, np.zeros(200_000, dtype="datetime64[us]"))
+    rows = pl.DataFrame(table).select("AddressLine1", "AddressLine2", "City", "StateProvinceID", "PostalCode")
+    assert not rows.is_duplicated().any()
 
 
 def test_data_depends_only_on_scale_and_seed() -> None:
