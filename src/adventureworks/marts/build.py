@@ -242,7 +242,7 @@ def _stage(
         _stage_computed(session, mart, parameters, candidates, changes)
     # If the contract or the checks changed, rows that stay the same have to be validated too.
     if months != () and last is not None:
-        months = _remove_unchanged(session.data, mart, months)
+        months = _remove_unchanged(session.data, mart, months, is_redated=has_new_date(mart, last, todo.as_of))
     if not is_carried:
         session.data.update_statistics("staging", f"{mart.name}__rows")
     session.data.execute(
@@ -268,12 +268,15 @@ def _stage_carried(session: Session, mart: Mart, rows: str, parameters: Mapping[
     return None if has_date else ()
 
 
-def _remove_unchanged(data: Data, mart: Mart, months: Months) -> Months:
-    """Remove from staging the months that equal the published ones; return the others, or None if any may differ."""
+def _remove_unchanged(data: Data, mart: Mart, months: Months, *, is_redated: bool) -> Months:
+    """Remove from staging the months that equal the published ones; return the others, or None if any may differ.
+
+    `is_redated`: no staged row equals a published one.
+    """
     # Otherwise rows have no month of their own: their date shows how far the whole mart goes.
     has_own_month = mart.incremental or mart.dated in key_of(mart)
     is_whole = months is None and not has_own_month
-    if is_whole and _has_new_row(data, mart):
+    if is_whole and (_has_row(data, mart) if is_redated else _has_new_row(data, mart)):
         return None
     rows, columns = table("staging", f"{mart.name}__rows"), names(column.name for column in columns_of(mart))
     staged = f"select {columns} from {rows}"
@@ -290,6 +293,11 @@ def _remove_unchanged(data: Data, mart: Mart, months: Months) -> Months:
         return None
     data.execute(f"delete from {rows} where not {in_months(quoted(mart.dated), differing)}")
     return differing
+
+
+def _has_row(data: Data, mart: Mart) -> bool:
+    """Return whether any row is staged."""
+    return data.execute(f"select 1 from {table('staging', f'{mart.name}__rows')} limit 1").fetchone() is not None
 
 
 def _has_new_row(data: Data, mart: Mart) -> bool:

@@ -146,8 +146,10 @@ def _publish_mart(
         session.data.execute(
             f"delete from {published} where {number} <= (select max({number}) - {builds} from {published})"
         )
-    row = session.data.execute(f"select count(*) from {published}").fetchone()
-    total = int(row[0]) if row else 0
+    total = added
+    if months is not None or mart.history:
+        row = session.data.execute(f"select count(*) from {published}").fetchone()
+        total = int(row[0]) if row else 0
     if added > total * MANY_NEW_ROWS and not built.is_carried(mart):
         # Checks of other marts join this one before autovacuum would update its statistics.
         session.data.update_statistics("marts", mart.name)
