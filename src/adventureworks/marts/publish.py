@@ -28,8 +28,8 @@ from adventureworks.warehouse.publication import Provenance, Publication
 from adventureworks.warehouse.session import Data, Session
 from adventureworks.warehouse.sql import names, table
 
-MANY_NEW_ROWS = 0.2
-"""If more than this share of a mart's rows are new, the planner's statistics are updated at once."""
+MUCH_GROWTH = 0.2
+"""If a mart grows by more than this share of its rows, the planner's statistics are updated at once."""
 
 
 @dataclass(frozen=True)
@@ -150,7 +150,7 @@ def _publish_mart(
     if months is not None or mart.history:
         row = session.data.execute(f"select count(*) from {published}").fetchone()
         total = int(row[0]) if row else 0
-    if added > total * MANY_NEW_ROWS and not built.is_carried(mart):
+    if added - removed > total * MUCH_GROWTH:
         # Checks of other marts join this one before autovacuum would update its statistics.
         session.data.update_statistics("marts", mart.name)
     publication.record(
