@@ -45,6 +45,15 @@ def change_unseen(postgres: EmbeddedPostgres, pipeline: Pipeline) -> None:
         hiding.execute(CHANGED)
 
 
+def block(pipeline: Pipeline, asset: str) -> None:
+    """Detect a changed table and block it for no fault of its own, so that its state is not known any more."""
+    run = "ingest_source/disk is full"
+    detect.detect(pipeline.settings, run)
+    with pipeline.session() as session:
+        load.mark_blocked(session.records, run, TableBlocked(asset, "can_be_loaded", "the disk is full"))
+    publish.publish(pipeline.settings, run)
+
+
 def test_a_run_scans_only_the_tables_that_were_written_since_their_recorded_state(
     pipeline: Pipeline, scanned: list[str]
 ) -> None:
@@ -71,19 +80,21 @@ def test_a_run_that_scans_everything_finds_what_was_hidden_from_the_counters(
     assert detected(pipeline, "calendar", scan_all=True) == ["Sales_Currency", OFFER]
 
 
-def test_a_run_scans_everything_if_the_counters_show_no_change(postgres: EmbeddedPostgres, pipeline: Pipeline) -> None:
+@pytest.mark.parametrize("is_one_unknown", [False, True])
+def test_a_run_scans_everything_if_the_counters_show_no_change(
+    postgres: EmbeddedPostgres, pipeline: Pipeline, is_one_unknown: bool
+) -> None:
     source._scanned.clear()
     pipeline.ingest()
+    if is_one_unknown:
+        pipeline.change('update "Sales"."Currency" set "ModifiedDate" = now()')
+        block(pipeline, "Sales_Currency")
     change_unseen(postgres, pipeline)
-    assert detected(pipeline, "watcher") == [OFFER]
+    assert OFFER in detected(pipeline, "watcher")
 
 
 def test_a_table_that_must_be_read_again_for_no_change_of_its_own_is_detected(pipeline: Pipeline) -> None:
     source._scanned.clear()
     pipeline.change(CHANGED)
-    run = "ingest_source/disk is full"
-    detect.detect(pipeline.settings, run)
-    with pipeline.session() as session:
-        load.mark_blocked(session.records, run, TableBlocked(OFFER, "can_be_loaded", "the disk is full"))
-    publish.publish(pipeline.settings, run)
+    block(pipeline, OFFER)
     assert detected(pipeline, "next") == [OFFER]

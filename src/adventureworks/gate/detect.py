@@ -68,9 +68,7 @@ def detect(
         known = _known(session.records, identity)
         marks = {} if scan_all else {asset: last.mark for asset, last in known.items() if last.mark}
         states = _states(source, known, settings, marks)
-        if marks and all(
-            asset in known and _fingerprint(state) == known[asset].fingerprint for asset, state in states.items()
-        ):
+        if marks and all(_fingerprint(states[asset]) == last.fingerprint for asset, last in known.items()):
             # If what started this run is a change that the marks do not show, it must not start the next one, too.
             states = _states(source, known, settings)
         read = {asset: state.fingerprint for asset, state in states.items() if isinstance(state, TableState)}
