@@ -52,12 +52,15 @@ def publish(records: Connection, asset: str, run_id: str) -> None:
 def changed(before: Groups, removed: Groups, added: Groups) -> Groups | None:
     """Return the summary after rows were removed and others added.
 
-    None if the smallest or largest value of a group was removed: only the remaining rows show the next one.
+    None if the smallest or largest value of a group was removed: only the remaining rows show the next one. None, too,
+    if more rows were removed than the summary has.
     """
     found = dict(before)
     for key in {**removed, **added}:
         empty = Group(*key, rows=0, values={})
         old, less, new = (groups.get(key, empty) for groups in (before, removed, added))
+        if old.rows < less.rows:
+            return None
         rows = old.rows - less.rows + new.rows
         if not rows:
             found.pop(key, None)
