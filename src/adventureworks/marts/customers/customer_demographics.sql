@@ -54,7 +54,7 @@ stores as (
         b.territory_id,
         b.orders,
         b.revenue,
-        case when b.biker is null then 0 else 1 end as bike_buyers,
+        b.biker,
         s.SurveyBusinessType as business_type,
         s.SurveySpecialty as specialty,
         s.SurveyBrands as brands,
@@ -66,87 +66,46 @@ stores as (
     inner join raw.Sales_Store as s
         on c.StoreID = s.BusinessEntityID
 ),
--- Questions with few answers together: counting each of the ten by itself would read all persons ten times.
-households as (
-    select
-        territory_id,
-        gender,
-        marital_status,
-        home_owner_flag,
-        commute_distance,
-        yearly_income,
-        count(*) as customers,
-        sum(cast(orders as bigint)) as orders,
-        sum(cast(revenue as decimal(38, 6))) as revenue,
-        count(biker) as bike_buyers
-    from persons
-    group by territory_id, gender, marital_status, home_owner_flag, commute_distance, yearly_income
-),
-careers as (
-    select
-        territory_id,
-        education,
-        occupation,
-        count(*) as customers,
-        sum(cast(orders as bigint)) as orders,
-        sum(cast(revenue as decimal(38, 6))) as revenue,
-        count(biker) as bike_buyers
-    from persons
-    group by territory_id, education, occupation
-),
-children as (
-    select
-        territory_id,
-        total_children,
-        number_children_at_home,
-        number_cars_owned,
-        count(*) as customers,
-        sum(cast(orders as bigint)) as orders,
-        sum(cast(revenue as decimal(38, 6))) as revenue,
-        count(biker) as bike_buyers
-    from persons
-    group by territory_id, total_children, number_children_at_home, number_cars_owned
-),
 answers as (
-    select 'YearlyIncome' as attribute, yearly_income as band, territory_id, customers, orders, revenue, bike_buyers from households
+    select 'YearlyIncome' as attribute, yearly_income as band, territory_id, orders, revenue, biker from persons
     union all
-    select 'Education' as attribute, education as band, territory_id, customers, orders, revenue, bike_buyers from careers
+    select 'Education' as attribute, education as band, territory_id, orders, revenue, biker from persons
     union all
-    select 'Occupation' as attribute, occupation as band, territory_id, customers, orders, revenue, bike_buyers from careers
+    select 'Occupation' as attribute, occupation as band, territory_id, orders, revenue, biker from persons
     union all
-    select 'MaritalStatus' as attribute, marital_status as band, territory_id, customers, orders, revenue, bike_buyers from households
+    select 'MaritalStatus' as attribute, marital_status as band, territory_id, orders, revenue, biker from persons
     union all
-    select 'Gender' as attribute, gender as band, territory_id, customers, orders, revenue, bike_buyers from households
+    select 'Gender' as attribute, gender as band, territory_id, orders, revenue, biker from persons
     union all
-    select 'CommuteDistance' as attribute, commute_distance as band, territory_id, customers, orders, revenue, bike_buyers from households
+    select 'CommuteDistance' as attribute, commute_distance as band, territory_id, orders, revenue, biker from persons
     union all
-    select 'HomeOwnerFlag' as attribute, home_owner_flag as band, territory_id, customers, orders, revenue, bike_buyers from households
+    select 'HomeOwnerFlag' as attribute, home_owner_flag as band, territory_id, orders, revenue, biker from persons
     union all
-    select 'TotalChildren' as attribute, total_children as band, territory_id, customers, orders, revenue, bike_buyers from children
+    select 'TotalChildren' as attribute, total_children as band, territory_id, orders, revenue, biker from persons
     union all
-    select 'NumberChildrenAtHome' as attribute, number_children_at_home as band, territory_id, customers, orders, revenue, bike_buyers from children
+    select 'NumberChildrenAtHome' as attribute, number_children_at_home as band, territory_id, orders, revenue, biker from persons
     union all
-    select 'NumberCarsOwned' as attribute, number_cars_owned as band, territory_id, customers, orders, revenue, bike_buyers from children
+    select 'NumberCarsOwned' as attribute, number_cars_owned as band, territory_id, orders, revenue, biker from persons
     union all
-    select 'BusinessType' as attribute, business_type as band, territory_id, 1 as customers, orders, revenue, bike_buyers from stores
+    select 'BusinessType' as attribute, business_type as band, territory_id, orders, revenue, biker from stores
     union all
-    select 'Specialty' as attribute, specialty as band, territory_id, 1 as customers, orders, revenue, bike_buyers from stores
+    select 'Specialty' as attribute, specialty as band, territory_id, orders, revenue, biker from stores
     union all
-    select 'Brands' as attribute, brands as band, territory_id, 1 as customers, orders, revenue, bike_buyers from stores
+    select 'Brands' as attribute, brands as band, territory_id, orders, revenue, biker from stores
     union all
-    select 'Internet' as attribute, internet as band, territory_id, 1 as customers, orders, revenue, bike_buyers from stores
+    select 'Internet' as attribute, internet as band, territory_id, orders, revenue, biker from stores
     union all
-    select 'BankName' as attribute, bank_name as band, territory_id, 1 as customers, orders, revenue, bike_buyers from stores
+    select 'BankName' as attribute, bank_name as band, territory_id, orders, revenue, biker from stores
 ),
 cells as (
     select
         attribute,
         band,
         territory_id,
-        cast(sum(cast(customers as bigint)) as bigint) as customers,
+        count(*) as customers,
         cast(sum(cast(orders as bigint)) as bigint) as orders,
         cast(sum(cast(revenue as decimal(38, 6))) as decimal(38, 6)) as revenue,
-        cast(sum(cast(bike_buyers as bigint)) as bigint) as bike_buyers
+        count(biker) as bike_buyers
     from answers
     where band is not null
     group by attribute, band, territory_id
